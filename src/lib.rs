@@ -1,0 +1,1 @@
+//! llm-operator: runs private LLM stacks on Kubernetes.

@@ -1,0 +1,2 @@
+//! The process: see `cli`.
+fn main() {}
