@@ -1,0 +1,12 @@
+//! Words that every part of the operator uses: issues, names, quantities, objects, conditions. Pure.
+
+pub mod condition;
+pub mod crd;
+pub mod hash;
+pub mod image;
+pub mod issue;
+pub mod model;
+pub mod names;
+pub mod object;
+pub mod quantity;
+pub mod settings;

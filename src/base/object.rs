@@ -1,0 +1,247 @@
+//! The objects that should exist, without their types: what one apply loop and one prune loop work on.
+
+use kube::core::{DynamicObject, ObjectMeta};
+use kube::discovery::ApiResource;
+use kube::{Resource, ResourceExt};
+use serde_json::{Map, Value, json};
+
+/// The label that marks everything we made.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value.
+pub const OPERATOR: &str = "llm-operator";
+/// The label that names the stack an object belongs to.
+pub const DEPLOYMENT: &str = "llm-deployment";
+/// The same label as the older documents print it.
+pub const OLD_DEPLOYMENT: &str = "ollama-deployment";
+/// The annotation of what outlives its owner: `<kind>/<name>` of the owner.
+pub const RETAINED_FOR: &str = "llm.geeper.io/retained-for";
+/// The finalizer that we set.
+pub const FINALIZER: &str = "llm.geeper.io/cleanup";
+
+/// The object that children belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owner {
+    /// Such as `llm.geeper.io/v1alpha1`.
+    pub api_version: String,
+    /// Such as `LMDeployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// How the apply loop treats an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Treatment {
+    /// Applied whenever it differs.
+    Applied,
+    /// Created once with values made at that moment, then left as it is.
+    Generated(Vec<Generated>),
+    /// Left as it is, and not pruned: it makes way for another object later.
+    Kept,
+}
+
+/// A value of a Secret that is made when the Secret is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// The key of the Secret.
+    pub key: &'static str,
+    /// What is made.
+    pub form: Form,
+}
+
+/// The forms of generated values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A random UUID (version 4).
+    Uuid,
+}
+
+/// One object that should exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its type, as the API server addresses it.
+    pub resource: ApiResource,
+    /// Its name.
+    pub name: String,
+    /// The whole body, as applied.
+    pub body: Value,
+    /// How it is applied.
+    pub treatment: Treatment,
+}
+
+impl Owner {
+    /// The owner that an object of ours is; `None` before the API server has given it a uid.
+    pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
+        Some(Self {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            name: object.name_any(),
+            namespace: object.namespace()?,
+            uid: object.uid()?,
+        })
+    }
+
+    /// The labels by which workloads select their pods; they never change.
+    #[must_use]
+    pub fn selector(&self, component: &str) -> Map<String, Value> {
+        map([
+            ("app.kubernetes.io/name", component),
+            ("app.kubernetes.io/instance", &self.name),
+            ("app.kubernetes.io/component", component),
+        ])
+    }
+
+    /// The labels of everything that belongs to the component.
+    #[must_use]
+    pub fn labels(&self, component: &str) -> Map<String, Value> {
+        let mut labels = self.selector(component);
+        labels.extend(map([
+            (OLD_DEPLOYMENT, &*self.name),
+            (DEPLOYMENT, &self.name),
+            ("app", component),
+            ("app.kubernetes.io/part-of", OPERATOR),
+            (MANAGED_BY, OPERATOR),
+        ]));
+        labels
+    }
+
+    /// An object of this owner with the given top-level fields (`spec`, `data` and the like).
+    #[must_use]
+    pub fn object<K: Resource<DynamicType = ()>>(&self, component: &str, name: &str, fields: Value) -> Object {
+        let resource = ApiResource::erase::<K>(&());
+        let mut body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "labels": self.labels(component),
+                "ownerReferences": [{
+                    "apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid,
+                    "controller": true, "blockOwnerDeletion": true,
+                }],
+            },
+        });
+        merge(&mut body, fields);
+        Object { resource, name: name.into(), body, treatment: Treatment::Applied }
+    }
+
+    /// `<kind>/<name>`, as [`RETAINED_FOR`] holds it.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// True when the live object is ours: controlled by our uid, or retained for an object of our kind and name.
+    #[must_use]
+    pub fn owns(&self, live: &ObjectMeta) -> bool {
+        let controlled = live.owner_references.iter().flatten().any(|o| o.uid == self.uid);
+        let retained = live.owner_references.as_deref().unwrap_or_default().is_empty()
+            && live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
+        controlled || retained
+    }
+}
+
+impl Object {
+    /// The same object, which outlives its owner and is found again by an owner of the same kind and name.
+    #[must_use]
+    pub fn retained(mut self, owner: &Owner) -> Self {
+        if let Some(metadata) = self.body["metadata"].as_object_mut() {
+            metadata.remove("ownerReferences");
+        }
+        merge(&mut self.body, json!({"metadata": {"annotations": {RETAINED_FOR: owner.reference()}}}));
+        self
+    }
+
+    /// The same object, created once with generated values.
+    #[must_use]
+    pub fn generated(mut self, values: Vec<Generated>) -> Self {
+        self.treatment = Treatment::Generated(values);
+        self
+    }
+
+    /// `<Kind> <name>`, as messages name it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.resource.kind, self.name)
+    }
+}
+
+/// The live object of that kind and name.
+#[must_use]
+pub fn find<'a, K: Resource<DynamicType = ()>>(live: &'a [DynamicObject], name: &str) -> Option<&'a DynamicObject> {
+    all::<K>(live).find(|o| o.name_any() == name)
+}
+
+/// The live objects of that kind.
+pub fn all<K: Resource<DynamicType = ()>>(live: &[DynamicObject]) -> impl Iterator<Item = &DynamicObject> {
+    let (version, kind) = (K::api_version(&()), K::kind(&()));
+    live.iter().filter(move |o| o.types.as_ref().is_some_and(|t| t.kind == kind && t.api_version == version))
+}
+
+/// Lays `patch` over `target`: objects are joined key by key, anything else is replaced, null is left out.
+pub fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if !value.is_null() {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, Value::Object(patch)) => {
+            *target = json!({});
+            merge(target, Value::Object(patch));
+        }
+        (target, patch) => *target = patch,
+    }
+}
+
+fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
+    pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+
+    fn owner() -> Owner {
+        Owner {
+            api_version: "llm.geeper.io/v1alpha1".into(),
+            kind: "LMDeployment".into(),
+            name: "chat".into(),
+            namespace: "team".into(),
+            uid: "u1".into(),
+        }
+    }
+
+    fn meta(object: &Object) -> ObjectMeta {
+        serde_json::from_value(object.body["metadata"].clone()).unwrap()
+    }
+
+    #[test]
+    fn both_documented_selectors_find_everything() {
+        let object = owner().object::<Service>("ollama", "chat-ollama", json!({"spec": {"ports": null}}));
+        let labels = &object.body["metadata"]["labels"];
+        assert_eq!((&labels[DEPLOYMENT], &labels[OLD_DEPLOYMENT]), (&json!("chat"), &json!("chat")));
+        assert_eq!(object.body["spec"], json!({}));
+        assert_eq!(object.title(), "Service chat-ollama");
+    }
+
+    #[test]
+    fn what_is_ours_is_ours_by_uid_or_by_being_retained_for_us() {
+        let object = owner().object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
+        assert!(owner().owns(&meta(&object)));
+        let again = Owner { uid: "u2".into(), ..owner() };
+        assert!(!again.owns(&meta(&object)));
+        let retained = object.retained(&owner());
+        assert!(again.owns(&meta(&retained)));
+        assert!(!Owner { name: "other".into(), ..owner() }.owns(&meta(&retained)));
+        assert!(!owner().owns(&ObjectMeta::default()));
+    }
+}

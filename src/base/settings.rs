@@ -1,0 +1,84 @@
+//! What an installation decides for all objects: the file that the chart renders.
+
+use serde::Deserialize;
+
+/// The settings file. Every field has a default, so an empty file is a good one.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Built-in images.
+    pub defaults: Defaults,
+    /// What users may do.
+    pub policy: Policy,
+    /// How the webhooks answer.
+    pub webhook: Webhook,
+    /// How models are pulled.
+    pub models: Models,
+    /// The namespace that the operator runs in; told by the command line, not by the file.
+    #[serde(skip)]
+    pub namespace: String,
+}
+
+/// Built-in images.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Defaults {
+    /// A registry, and perhaps a path, put in front of every built-in image: a mirror.
+    pub image_registry: String,
+    /// The built-in images.
+    pub images: Images,
+}
+
+/// The images that run where a manifest names none.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Images {
+    /// Ollama.
+    pub ollama: String,
+    /// Tabby.
+    pub tabby: String,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { ollama: "ollama/ollama:0.32.15".into(), tabby: "tabbyml/tabby:0.32.0".into() }
+    }
+}
+
+/// What users may do.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Pods that reach further than their namespace (host paths, privileges, host namespaces) are not refused.
+    pub allow_unsafe_pods: bool,
+}
+
+/// How the webhooks answer.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Webhook {
+    /// The mutating webhook already refuses what is wrong, so that all errors come in one answer.
+    pub refuse_in_mutating: bool,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self { refuse_in_mutating: true }
+    }
+}
+
+/// How models are pulled.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Models {
+    /// Pulls at a time into one pod.
+    pub pulls_per_pod: usize,
+    /// Pulls at a time in all.
+    pub pulls: usize,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { pulls_per_pod: 2, pulls: 8 }
+    }
+}

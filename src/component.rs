@@ -1,0 +1,5 @@
+//! The parts of a stack. A component holds its spec, defaults, checks and objects; none knows another.
+
+pub mod common;
+pub mod ollama;
+pub mod tabby;

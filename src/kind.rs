@@ -1,0 +1,155 @@
+//! The kinds of the API: the one trait they share, and the one list that controllers, webhooks, printers and tests walk.
+
+pub mod lmdeployment;
+pub mod ollamamodel;
+
+use crate::base::crd;
+use crate::base::issue::Review;
+use crate::base::object::{Object, Owner};
+use crate::base::settings::Settings;
+use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::DynamicObject;
+use kube::{CustomResourceExt, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Debug;
+
+/// A kind of the API: what it fills in, what it refuses, what should exist for it, and what it says of itself.
+/// Everything here is pure: observed state and time come in as arguments.
+pub trait Kind:
+    Resource<DynamicType = ()> + CustomResourceExt + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
+    /// The longest name that an object of this kind may have.
+    const LONGEST_NAME: usize;
+
+    /// Writes constant defaults where a field is absent. Adds only, and filling twice is filling once.
+    fn fill(object: &mut Value);
+
+    /// Everything that is wrong with the object, or unwise. `old` is the object before this change.
+    fn check(&self, old: Option<&Self>, settings: &Settings) -> Review;
+
+    /// Everything that should exist for the object. What can fail is a check, so this cannot.
+    fn desired(&self, seen: &Seen<'_>) -> Vec<Object>;
+
+    /// What the object's status should be after applying what is desired.
+    fn status(&self, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> Value;
+}
+
+/// What was seen of the cluster before deciding.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The decisions of the installation.
+    pub settings: &'a Settings,
+    /// The object, as the owner of its children.
+    pub owner: &'a Owner,
+    /// Everything alive that is labelled as belonging to the object, and the pods of it.
+    pub live: &'a [DynamicObject],
+    /// What the servers and the pulls of a model report; empty for other kinds.
+    pub replicas: &'a [Replica],
+}
+
+/// What became of the five steps up to the status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What the guard found.
+    pub review: Review,
+    /// Names that are taken, and objects that the API server refused, each as a sentence.
+    pub refused: Vec<Refusal>,
+}
+
+/// An object that could not be brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A name is taken by someone else's object; otherwise the API server said no.
+    pub conflict: bool,
+    /// What and why, for a person.
+    pub message: String,
+}
+
+pub use crate::kind::ollamamodel::Replica;
+
+/// A kind without its type, for those who only handle JSON.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// Such as `llm.geeper.io`.
+    pub group: &'static str,
+    /// Such as `v1alpha1`.
+    pub version: &'static str,
+    /// Such as `LMDeployment`.
+    pub kind: &'static str,
+    /// Such as `lmdeployments`.
+    pub plural: &'static str,
+    /// [`Kind::fill`].
+    pub fill: fn(&mut Value),
+    /// Decodes and checks; `old` is the object before the change, and an issue that it had already, at a field that
+    /// did not change, is left out. The error is the decoder's, for what does not fit the kind at all.
+    pub review: fn(&Value, Option<&Value>, &Settings) -> Result<Review, String>,
+    /// [`Kind::desired`] for an object that exists nowhere yet.
+    pub render: fn(&Value, &Settings) -> Result<Vec<Object>, String>,
+    /// The definition that the API server gets.
+    pub crd: fn() -> CustomResourceDefinition,
+}
+
+/// Every kind there is.
+#[must_use]
+pub fn all() -> Vec<Form> {
+    vec![
+        form::<lmdeployment::LMDeployment>("llm.geeper.io", "LMDeployment", "lmdeployments"),
+        form::<ollamamodel::OllamaModel>("ollama.smithforge.dev", "OllamaModel", "ollamamodels"),
+    ]
+}
+
+/// The kind of a manifest, told by its `apiVersion` and `kind`.
+#[must_use]
+pub fn of(object: &Value) -> Option<Form> {
+    let version = object.get("apiVersion")?.as_str()?;
+    let kind = object.get("kind")?.as_str()?;
+    all().into_iter().find(|f| f.kind == kind && version == format!("{}/{}", f.group, f.version))
+}
+
+fn form<K: Kind>(group: &'static str, kind: &'static str, plural: &'static str) -> Form {
+    Form {
+        group,
+        version: "v1alpha1",
+        kind,
+        plural,
+        fill: K::fill,
+        review: review::<K>,
+        render: render::<K>,
+        crd: || crd::definition::<K>(K::LONGEST_NAME),
+    }
+}
+
+fn decode<K: Kind>(object: &Value) -> Result<K, String> {
+    serde_json::from_value(object.clone()).map_err(|e| e.to_string())
+}
+
+fn review<K: Kind>(new: &Value, old: Option<&Value>, settings: &Settings) -> Result<Review, String> {
+    let decoded: K = decode(new)?;
+    // An old object that no longer decodes excuses nothing, and is no reason to refuse its repair.
+    let before = old.and_then(|old| {
+        let mut filled = old.clone();
+        K::fill(&mut filled);
+        decode::<K>(&filled).ok()
+    });
+    let review = decoded.check(before.as_ref(), settings);
+    Ok(match (before, old) {
+        (Some(before), Some(old)) => review.ratcheted(new, &before.check(None, settings), old),
+        _ => review,
+    })
+}
+
+fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, String> {
+    let decoded: K = decode(object)?;
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);
+    let owner = Owner {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: text("/metadata/name").unwrap_or_default(),
+        namespace: text("/metadata/namespace").unwrap_or_else(|| "default".into()),
+        uid: text("/metadata/uid").unwrap_or_default(),
+    };
+    Ok(decoded.desired(&Seen { settings, owner: &owner, live: &[], replicas: &[] }))
+}
