@@ -9,4 +9,5 @@ pub mod model;
 pub mod names;
 pub mod object;
 pub mod quantity;
+pub mod seen;
 pub mod settings;

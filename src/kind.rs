@@ -6,10 +6,10 @@ pub mod ollamamodel;
 use crate::base::crd;
 use crate::base::issue::Review;
 use crate::base::object::{Object, Owner};
+use crate::base::seen::Seen;
 use crate::base::settings::Settings;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::core::DynamicObject;
 use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,19 +37,6 @@ pub trait Kind:
     fn status(&self, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> Value;
 }
 
-/// What was seen of the cluster before deciding.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// The decisions of the installation.
-    pub settings: &'a Settings,
-    /// The object, as the owner of its children.
-    pub owner: &'a Owner,
-    /// Everything alive that is labelled as belonging to the object, and the pods of it.
-    pub live: &'a [DynamicObject],
-    /// What the servers and the pulls of a model report; empty for other kinds.
-    pub replicas: &'a [Replica],
-}
-
 /// What became of the five steps up to the status.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -67,8 +54,6 @@ pub struct Refusal {
     /// What and why, for a person.
     pub message: String,
 }
-
-pub use crate::kind::ollamamodel::Replica;
 
 /// A kind without its type, for those who only handle JSON.
 #[derive(Clone, Copy)]
@@ -106,7 +91,9 @@ pub fn all() -> Vec<Form> {
 pub fn of(object: &Value) -> Option<Form> {
     let version = object.get("apiVersion")?.as_str()?;
     let kind = object.get("kind")?.as_str()?;
-    all().into_iter().find(|f| f.kind == kind && version == format!("{}/{}", f.group, f.version))
+    all()
+        .into_iter()
+        .find(|f| f.kind == kind && version == format!("{}/{}", f.group, f.version))
 }
 
 fn form<K: Kind>(group: &'static str, kind: &'static str, plural: &'static str) -> Form {
@@ -151,5 +138,10 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
         namespace: text("/metadata/namespace").unwrap_or_else(|| "default".into()),
         uid: text("/metadata/uid").unwrap_or_default(),
     };
-    Ok(decoded.desired(&Seen { settings, owner: &owner, live: &[], replicas: &[] }))
+    Ok(decoded.desired(&Seen {
+        settings,
+        owner: &owner,
+        live: &[],
+        replicas: &[],
+    }))
 }

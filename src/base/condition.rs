@@ -69,6 +69,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reasons for which a model is not on a server.
+    pub const FAILURES: [Self; 11] = [
+        Self::Invalid,
+        Self::Conflict,
+        Self::UnknownModel,
+        Self::BadName,
+        Self::RegistryError,
+        Self::DiskFull,
+        Self::DigestMismatch,
+        Self::InvalidStream,
+        Self::PullStalled,
+        Self::PullFailed,
+        Self::ServerUnreachable,
+    ];
+
     /// The name, as it stands in conditions, events and metrics.
     #[must_use]
     pub fn name(self) -> String {
@@ -78,7 +93,10 @@ impl Reason {
     /// True for failures that only the manifest's author can end; retrying is then slow and pods are not held back.
     #[must_use]
     pub fn is_users(self) -> bool {
-        matches!(self, Self::UnknownModel | Self::BadName | Self::DigestMismatch | Self::Conflict | Self::Invalid)
+        matches!(
+            self,
+            Self::UnknownModel | Self::BadName | Self::DigestMismatch | Self::Conflict | Self::Invalid
+        )
     }
 }
 
@@ -97,8 +115,18 @@ pub struct State {
 
 impl State {
     /// A condition of that type.
-    pub fn new(kind: &'static str, status: impl Into<Option<bool>>, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, status: status.into(), reason, message: message.into() }
+    pub fn new(
+        kind: &'static str,
+        status: impl Into<Option<bool>>,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            status: status.into(),
+            reason,
+            message: message.into(),
+        }
     }
 }
 

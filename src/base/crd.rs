@@ -44,7 +44,9 @@ pub fn quantities(_: &mut SchemaGenerator) -> Schema {
 pub fn definition<K: CustomResourceExt>(longest: usize) -> CustomResourceDefinition {
     let mut crd = K::crd();
     for version in &mut crd.spec.versions {
-        let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else { continue };
+        let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else {
+            continue;
+        };
         let mut raw = serde_json::to_value(&*schema).unwrap_or_default();
         clean(&mut raw);
         raw["x-kubernetes-validations"] = json!([{

@@ -50,7 +50,10 @@ mod tests {
     fn the_image_of_the_manifest_counts_before_the_built_in_one() {
         let built_in = "ollama/ollama:0.32.15";
         assert_eq!(effective(None, None, built_in, ""), built_in);
-        assert_eq!(effective(None, None, built_in, "mirror.example:5000/"), "mirror.example:5000/ollama/ollama:0.32.15");
+        assert_eq!(
+            effective(None, None, built_in, "mirror.example:5000/"),
+            "mirror.example:5000/ollama/ollama:0.32.15"
+        );
         assert_eq!(effective(None, Some("rocm"), built_in, ""), "ollama/ollama:rocm");
         assert_eq!(effective(Some("x/y"), None, built_in, "m"), "x/y:0.32.15");
         assert_eq!(effective(Some("x/y:1"), Some("2"), built_in, "m"), "x/y:1");
@@ -62,6 +65,8 @@ mod tests {
     fn floating_tags_are_known() {
         assert!(floats("a") && floats("a:latest") && floats("h:5000/a"));
         assert!(!floats("a:1.2") && !floats("a@sha256:ab"));
-        assert!(is_reference("localhost/ollama:0.24.0") && !is_reference("a b") && !is_reference("a:") && !is_reference(""));
+        assert!(
+            is_reference("localhost/ollama:0.24.0") && !is_reference("a b") && !is_reference("a:") && !is_reference("")
+        );
     }
 }

@@ -42,7 +42,13 @@ pub struct Issue {
 
 impl Issue {
     fn new(path: impl Into<String>, rule: &'static str, fault: Fault, detail: impl Into<String>) -> Self {
-        Self { path: path.into(), rule, fault, detail: detail.into(), fatal: false }
+        Self {
+            path: path.into(),
+            rule,
+            fault,
+            detail: detail.into(),
+            fatal: false,
+        }
     }
 
     /// A field that must be given.
@@ -163,7 +169,10 @@ pub struct Review {
 impl Review {
     /// Adds a warning.
     pub fn warn(&mut self, concern: Concern, text: impl Into<String>) {
-        self.warnings.push(Warning { concern, text: text.into() });
+        self.warnings.push(Warning {
+            concern,
+            text: text.into(),
+        });
     }
 
     /// Takes over what another check found.
@@ -178,7 +187,11 @@ impl Review {
         let mut sorted = self.warnings.clone();
         sorted.sort();
         sorted.dedup();
-        sorted.into_iter().take(MOST_WARNINGS).map(|w| cut(w.text, WARNING_LENGTH)).collect()
+        sorted
+            .into_iter()
+            .take(MOST_WARNINGS)
+            .map(|w| cut(w.text, WARNING_LENGTH))
+            .collect()
     }
 
     /// Leaves out every issue that the old object had already at a field the user has not touched, so that a new
@@ -186,7 +199,10 @@ impl Review {
     #[must_use]
     pub fn ratcheted(mut self, new: &Value, before: &Self, old: &Value) -> Self {
         self.issues.retain(|issue| {
-            let known = before.issues.iter().any(|o| o.path == issue.path && o.rule == issue.rule);
+            let known = before
+                .issues
+                .iter()
+                .any(|o| o.path == issue.path && o.rule == issue.rule);
             !(known && at(new, &issue.path) == at(old, &issue.path))
         });
         self
@@ -196,10 +212,14 @@ impl Review {
 /// The value at a path such as `spec.ollama.models[2].name`; `None` where there is none.
 #[must_use]
 pub fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split(['.', '[']).try_fold(object, |value, step| match step.strip_suffix(']') {
-        Some(index) => index.parse::<usize>().ok().map_or_else(|| value.get(index), |i| value.get(i)),
-        None => value.get(step),
-    })
+    path.split(['.', '['])
+        .try_fold(object, |value, step| match step.strip_suffix(']') {
+            Some(index) => index
+                .parse::<usize>()
+                .ok()
+                .map_or_else(|| value.get(index), |i| value.get(i)),
+            None => value.get(step),
+        })
 }
 
 fn cut(mut text: String, most: usize) -> String {
@@ -221,15 +241,29 @@ mod tests {
         let issue = Issue::invalid("spec.a", "r", "x", "must be y");
         assert_eq!(issue.to_string(), r#"spec.a: Invalid value: "x": must be y"#);
         let issue = Issue::unsupported("spec.a", "r", "x", &["y", "z"]);
-        assert_eq!(issue.to_string(), r#"spec.a: Unsupported value: "x": supported values: "y", "z""#);
-        assert_eq!(Issue::invalid("spec.n", "r", 11, "m").to_string(), "spec.n: Invalid value: 11: m");
+        assert_eq!(
+            issue.to_string(),
+            r#"spec.a: Unsupported value: "x": supported values: "y", "z""#
+        );
+        assert_eq!(
+            Issue::invalid("spec.n", "r", 11, "m").to_string(),
+            "spec.n: Invalid value: 11: m"
+        );
     }
 
     #[test]
     fn an_old_violation_at_an_untouched_field_is_left_out() {
         let old = json!({"spec": {"list": [{"a": 1}], "b": 1}});
-        let review = |issues: Vec<Issue>| Review { issues, warnings: vec![] };
-        let issues = || vec![Issue::invalid("spec.list[0].a", "r", 1, ""), Issue::invalid("spec.b", "r", 1, "")];
+        let review = |issues: Vec<Issue>| Review {
+            issues,
+            warnings: vec![],
+        };
+        let issues = || {
+            vec![
+                Issue::invalid("spec.list[0].a", "r", 1, ""),
+                Issue::invalid("spec.b", "r", 1, ""),
+            ]
+        };
         let same = review(issues()).ratcheted(&old, &review(issues()), &old);
         assert!(same.issues.is_empty());
         let touched = json!({"spec": {"list": [{"a": 2}], "b": 1}});

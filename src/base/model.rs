@@ -61,7 +61,12 @@ impl ModelName {
         part("namespace", namespace, 80, |c| "_-".contains(c))?;
         part("model", model, 80, |c| "_-.".contains(c))?;
         part("tag", tag, 80, |c| "_-.".contains(c))?;
-        Ok(Self { host: host.into(), namespace: namespace.into(), model: model.into(), tag: tag.into() })
+        Ok(Self {
+            host: host.into(),
+            namespace: namespace.into(),
+            model: model.into(),
+            tag: tag.into(),
+        })
     }
 
     /// The name as Ollama's `/api/tags` prints it: always with a tag, without the default host and namespace.
@@ -142,14 +147,35 @@ mod tests {
     fn names_are_completed_as_ollama_completes_them() {
         assert_eq!(short("llama3").as_deref(), Ok("llama3:latest"));
         assert_eq!(short("library/llama3:8b").as_deref(), Ok("llama3:8b"));
-        assert_eq!(short("hf.co/amakhov/tiny-random-llama:F16").as_deref(), Ok("hf.co/amakhov/tiny-random-llama:F16"));
-        assert_eq!(short("registry.test:5000/library/tiny").as_deref(), Ok("registry.test:5000/library/tiny:latest"));
-        assert_eq!(short("http://registry.test:5000/a/b:c").as_deref(), Ok("registry.test:5000/a/b:c"));
+        assert_eq!(
+            short("hf.co/amakhov/tiny-random-llama:F16").as_deref(),
+            Ok("hf.co/amakhov/tiny-random-llama:F16")
+        );
+        assert_eq!(
+            short("registry.test:5000/library/tiny").as_deref(),
+            Ok("registry.test:5000/library/tiny:latest")
+        );
+        assert_eq!(
+            short("http://registry.test:5000/a/b:c").as_deref(),
+            Ok("registry.test:5000/a/b:c")
+        );
     }
 
     #[test]
     fn what_ollama_refuses_is_refused_with_the_reason() {
-        for bad in ["", ":x", "bad name", "-x", "a/b/c/d", "reg.local/m", "m@sha256:abc", "m:", "m:bad tag", "a//b", "ü"] {
+        for bad in [
+            "",
+            ":x",
+            "bad name",
+            "-x",
+            "a/b/c/d",
+            "reg.local/m",
+            "m@sha256:abc",
+            "m:",
+            "m:bad tag",
+            "a//b",
+            "ü",
+        ] {
             assert!(short(bad).is_err(), "{bad:?} was accepted");
         }
         assert!(short("reg.local/m").unwrap_err().contains("three parts"));

@@ -9,7 +9,9 @@ pub fn is_dns_label(text: &str, most: usize) -> bool {
     text.len() <= most
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// A DNS-1123 subdomain, as most objects are named.
@@ -38,7 +40,9 @@ fn is_host_label(text: &str) -> bool {
 #[must_use]
 pub fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.')
 }
 
 /// The text as a part of an object name: lower case, runs of anything else as one dash, at most `most` characters.
@@ -74,7 +78,10 @@ mod tests {
 
     #[test]
     fn slugs_are_parts_of_names() {
-        assert_eq!(slug("registry.test:5000/library/Tiny:latest", 30), "registry-test-5000-library-tin");
+        assert_eq!(
+            slug("registry.test:5000/library/Tiny:latest", 30),
+            "registry-test-5000-library-tin"
+        );
         assert_eq!(slug("--x__y--", 30), "x-y");
     }
 }

@@ -127,7 +127,12 @@ impl Owner {
             },
         });
         merge(&mut body, fields);
-        Object { resource, name: name.into(), body, treatment: Treatment::Applied }
+        Object {
+            resource,
+            name: name.into(),
+            body,
+            treatment: Treatment::Applied,
+        }
     }
 
     /// `<kind>/<name>`, as [`RETAINED_FOR`] holds it.
@@ -153,7 +158,10 @@ impl Object {
         if let Some(metadata) = self.body["metadata"].as_object_mut() {
             metadata.remove("ownerReferences");
         }
-        merge(&mut self.body, json!({"metadata": {"annotations": {RETAINED_FOR: owner.reference()}}}));
+        merge(
+            &mut self.body,
+            json!({"metadata": {"annotations": {RETAINED_FOR: owner.reference()}}}),
+        );
         self
     }
 
@@ -180,7 +188,11 @@ pub fn find<'a, K: Resource<DynamicType = ()>>(live: &'a [DynamicObject], name: 
 /// The live objects of that kind.
 pub fn all<K: Resource<DynamicType = ()>>(live: &[DynamicObject]) -> impl Iterator<Item = &DynamicObject> {
     let (version, kind) = (K::api_version(&()), K::kind(&()));
-    live.iter().filter(move |o| o.types.as_ref().is_some_and(|t| t.kind == kind && t.api_version == version))
+    live.iter().filter(move |o| {
+        o.types
+            .as_ref()
+            .is_some_and(|t| t.kind == kind && t.api_version == version)
+    })
 }
 
 /// Lays `patch` over `target`: objects are joined key by key, anything else is replaced, null is left out.
@@ -228,7 +240,10 @@ mod tests {
     fn both_documented_selectors_find_everything() {
         let object = owner().object::<Service>("ollama", "chat-ollama", json!({"spec": {"ports": null}}));
         let labels = &object.body["metadata"]["labels"];
-        assert_eq!((&labels[DEPLOYMENT], &labels[OLD_DEPLOYMENT]), (&json!("chat"), &json!("chat")));
+        assert_eq!(
+            (&labels[DEPLOYMENT], &labels[OLD_DEPLOYMENT]),
+            (&json!("chat"), &json!("chat"))
+        );
         assert_eq!(object.body["spec"], json!({}));
         assert_eq!(object.title(), "Service chat-ollama");
     }
@@ -237,11 +252,20 @@ mod tests {
     fn what_is_ours_is_ours_by_uid_or_by_being_retained_for_us() {
         let object = owner().object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
         assert!(owner().owns(&meta(&object)));
-        let again = Owner { uid: "u2".into(), ..owner() };
+        let again = Owner {
+            uid: "u2".into(),
+            ..owner()
+        };
         assert!(!again.owns(&meta(&object)));
         let retained = object.retained(&owner());
         assert!(again.owns(&meta(&retained)));
-        assert!(!Owner { name: "other".into(), ..owner() }.owns(&meta(&retained)));
+        assert!(
+            !Owner {
+                name: "other".into(),
+                ..owner()
+            }
+            .owns(&meta(&retained))
+        );
         assert!(!owner().owns(&ObjectMeta::default()));
     }
 }

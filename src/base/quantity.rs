@@ -36,7 +36,9 @@ impl Quantity {
             Value::Number(number) => number.to_string(),
             other => return Err(format!("{other} is not a quantity; write it as in \"500m\" or \"2Gi\"")),
         };
-        read(&text).map(Self).ok_or_else(|| format!("{text:?} is not a quantity; write it as in \"500m\" or \"2Gi\""))
+        read(&text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a quantity; write it as in \"500m\" or \"2Gi\""))
     }
 
     /// True for zero and for anything below.
@@ -78,7 +80,11 @@ fn scaled(number: &str, power: i32) -> Option<i128> {
     let value: i128 = all.parse().ok()?;
     let shift = power + 3 - i32::try_from(fraction.len()).ok()?;
     let ten = 10_i128.checked_pow(shift.unsigned_abs())?;
-    let thousandths = if shift >= 0 { value.checked_mul(ten)? } else { value.div_euclid(ten) + i128::from(value % ten != 0) };
+    let thousandths = if shift >= 0 {
+        value.checked_mul(ten)?
+    } else {
+        value.div_euclid(ten) + i128::from(value % ten != 0)
+    };
     Some(sign * thousandths)
 }
 
@@ -105,7 +111,16 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for bad in [json!("two"), json!(""), json!("1 Gi"), json!("1gi"), json!("."), json!(true), json!("1e99"), json!(null)] {
+        for bad in [
+            json!("two"),
+            json!(""),
+            json!("1 Gi"),
+            json!("1gi"),
+            json!("."),
+            json!(true),
+            json!("1e99"),
+            json!(null),
+        ] {
             assert!(Quantity::parse(&bad).is_err(), "{bad} was accepted");
         }
     }

@@ -41,7 +41,10 @@ pub struct Images {
 
 impl Default for Images {
     fn default() -> Self {
-        Self { ollama: "ollama/ollama:0.32.15".into(), tabby: "tabbyml/tabby:0.32.0".into() }
+        Self {
+            ollama: "ollama/ollama:0.32.15".into(),
+            tabby: "tabbyml/tabby:0.32.0".into(),
+        }
     }
 }
 
@@ -63,7 +66,9 @@ pub struct Webhook {
 
 impl Default for Webhook {
     fn default() -> Self {
-        Self { refuse_in_mutating: true }
+        Self {
+            refuse_in_mutating: true,
+        }
     }
 }
 
@@ -79,6 +84,9 @@ pub struct Models {
 
 impl Default for Models {
     fn default() -> Self {
-        Self { pulls_per_pod: 2, pulls: 8 }
+        Self {
+            pulls_per_pod: 2,
+            pulls: 8,
+        }
     }
 }

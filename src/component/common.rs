@@ -333,26 +333,48 @@ impl Common {
     /// Both lists of variables, with the path of each.
     pub fn variables(&self) -> impl Iterator<Item = (String, &Variable)> {
         let list = |field: &'static str, list: &'static str| move |i: usize| format!("{field}{list}[{i}]");
-        let env = self.env.iter().flatten().enumerate().map(move |(i, v)| (list("", "env")(i), v));
-        env.chain(self.env_vars.iter().flatten().enumerate().map(move |(i, v)| (list("", "envVars")(i), v)))
+        let env = self
+            .env
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(move |(i, v)| (list("", "env")(i), v));
+        env.chain(
+            self.env_vars
+                .iter()
+                .flatten()
+                .enumerate()
+                .map(move |(i, v)| (list("", "envVars")(i), v)),
+        )
     }
 
     /// The port of the Service, given the component's own.
     #[must_use]
     pub fn port(&self, own: i32) -> i32 {
-        self.service.as_ref().and_then(|s| s.port).or(self.service_port).unwrap_or(own)
+        self.service
+            .as_ref()
+            .and_then(|s| s.port)
+            .or(self.service_port)
+            .unwrap_or(own)
     }
 
     /// The type of the Service.
     #[must_use]
     pub fn service_kind(&self) -> ServiceType {
-        self.service.as_ref().and_then(|s| s.kind).or(self.service_type).unwrap_or_default()
+        self.service
+            .as_ref()
+            .and_then(|s| s.kind)
+            .or(self.service_type)
+            .unwrap_or_default()
     }
 
     /// The account that the pods run as, given the workload's name.
     #[must_use]
     pub fn account<'a>(&'a self, workload: &'a str) -> &'a str {
-        self.service_account.as_ref().and_then(|a| a.name.as_deref()).unwrap_or(workload)
+        self.service_account
+            .as_ref()
+            .and_then(|a| a.name.as_deref())
+            .unwrap_or(workload)
     }
 }
 
@@ -372,7 +394,9 @@ impl Persistence {
     /// The access modes.
     #[must_use]
     pub fn modes(&self) -> Vec<AccessMode> {
-        self.access_modes.clone().unwrap_or_else(|| vec![AccessMode::ReadWriteOnce])
+        self.access_modes
+            .clone()
+            .unwrap_or_else(|| vec![AccessMode::ReadWriteOnce])
     }
 
     /// The spec of a claim, given the component's default size.
@@ -394,5 +418,37 @@ impl IngressSpec {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.enabled.unwrap_or(self.host.is_some())
+    }
+}
+
+/// Writes the type and port of the Service, unless a flat field gives them.
+pub fn fill_service(block: &mut serde_json::Map<String, Value>, port: i32) {
+    for (field, flat, value) in [
+        ("type", "serviceType", Value::from("ClusterIP")),
+        ("port", "servicePort", port.into()),
+    ] {
+        if !block.contains_key(flat)
+            && let Some(service) = block
+                .entry("service")
+                .or_insert_with(|| serde_json::json!({}))
+                .as_object_mut()
+        {
+            service.entry(field).or_insert(value);
+        }
+    }
+}
+
+/// Writes the size of claims that will be made.
+pub fn fill_persistence(block: &mut serde_json::Map<String, Value>, size: &str) {
+    let storage = |list: &str| block.get("resources").is_some_and(|r| !r[list]["storage"].is_null());
+    // An older manifest may give the size as a resource; that one counts.
+    if storage("requests") || storage("limits") {
+        return;
+    }
+    if let Some(persistence) = block.get_mut("persistence").and_then(Value::as_object_mut)
+        && persistence.get("enabled") == Some(&true.into())
+        && !persistence.contains_key("existingClaim")
+    {
+        persistence.entry("size").or_insert_with(|| size.into());
     }
 }
