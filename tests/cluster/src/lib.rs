@@ -1,1 +1,3 @@
 //! Real Kubernetes clusters for tests and the demo.
+
+pub mod chart;

@@ -1,0 +1,48 @@
+{{- /* The one entry of a webhook configuration. Its name is for ever: under server-side apply a renamed entry would leave
+       the old one behind, half empty, because the operator owns its caBundle. No caBundle here, not even an empty one:
+       the operator writes it, and what is not rendered is neither wiped nor fought over.
+       Takes a dict: root, name, path, failurePolicy. */ -}}
+{{- define "llm-operator.webhook" -}}
+{{- $root := .root -}}
+name: {{ .name }}
+admissionReviewVersions: [v1]
+sideEffects: None
+matchPolicy: Equivalent
+failurePolicy: {{ .failurePolicy }}
+timeoutSeconds: {{ $root.Values.webhook.timeoutSeconds }}
+clientConfig:
+  service:
+    name: {{ include "llm-operator.fullname" $root }}-webhook
+    namespace: {{ $root.Release.Namespace }}
+    path: {{ .path }}
+    port: 443
+rules:
+  {{- include "llm-operator.webhookRules" $root | nindent 2 }}
+{{- if $root.Values.watchNamespaces }}
+namespaceSelector:
+  {{- include "llm-operator.namespaceSelector" $root | nindent 2 }}
+{{- end }}
+matchConditions:
+  # Finalizers, labels and annotations can always be written, whatever state the operator is in.
+  - name: spec-changed
+    expression: >-
+      request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec)
+      || (has(object.spec) && object.spec != oldObject.spec)
+  # A rule that came later must not keep an object from going away.
+  - name: not-deleting
+    expression: "!has(object.metadata.deletionTimestamp)"
+{{- end -}}
+
+{{- /* Main resources only: /status and /scale never depend on us. One rule per group, so that a kind is one more word. */ -}}
+{{- define "llm-operator.webhookRules" -}}
+- apiGroups: [llm.geeper.io]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [lmdeployments]
+  scope: Namespaced
+- apiGroups: [ollama.smithforge.dev]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [ollamamodels]
+  scope: Namespaced
+{{- end -}}

@@ -1,0 +1,69 @@
+{{- /* What reconciling needs, in every watched namespace. Children are written by create and server-side apply (`patch`);
+       nothing is replaced, so no `update`. RBAC cannot select by label or owner, so what follows holds for every object
+       of the kind; the operator itself touches only what it labelled and owns. */ -}}
+{{- define "llm-operator.workloadRules" -}}
+# The stacks. `patch` is for finalizers and annotations (JSON patches); RBAC cannot keep it from the spec, the operator does.
+- apiGroups: [llm.geeper.io]
+  resources: [lmdeployments]
+  verbs: [get, list, watch, patch]
+# What the operator found out about them.
+- apiGroups: [llm.geeper.io]
+  resources: [lmdeployments/status]
+  verbs: [patch]
+# Children name their owner with blockOwnerDeletion, which clusters with OwnerReferencesPermissionEnforcement allow only so.
+- apiGroups: [llm.geeper.io]
+  resources: [lmdeployments/finalizers]
+  verbs: [update]
+# The models: children of a stack, and users' own.
+- apiGroups: [ollama.smithforge.dev]
+  resources: [ollamamodels]
+  verbs: [get, list, watch, create, patch, delete]
+# Progress, digest and size of a model.
+- apiGroups: [ollama.smithforge.dev]
+  resources: [ollamamodels/status]
+  verbs: [patch]
+# As for lmdeployments/finalizers.
+- apiGroups: [ollama.smithforge.dev]
+  resources: [ollamamodels/finalizers]
+  verbs: [update]
+# Ollama and Tabby; `delete` when a component is switched off or moves between Deployment and StatefulSet.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+# The addresses, the settings and the identity of each component.
+- apiGroups: [""]
+  resources: [services, configmaps, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+# Models and indices. No `delete`: data goes by the user's hand or by its own retention policy, never by the operator's.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
+# Secrets that a spec names are read, and watched one by one (list and watch with a field selector on the name, which RBAC
+# can restrict only to names known in advance); generated ones are created once and removed with what they belong to.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# Models are pulled over each Ollama pod's own address. `delete` restarts a server that hangs before its start-up gate has
+# opened, where no liveness probe runs yet.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+# Drains leave one replica serving.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# Who may reach the components, and under which host name.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+# Events; a repeated one is patched.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- define "llm-operator.subject" -}}
+kind: ServiceAccount
+name: {{ include "llm-operator.serviceAccountName" . }}
+namespace: {{ .Release.Namespace }}
+{{- end -}}
