@@ -1,7 +1,3 @@
-{{- define "llm-operator.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
-{{- end -}}
-
 {{- /* At most 40 characters, so that every name derived from it stays a DNS label. */ -}}
 {{- define "llm-operator.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
@@ -27,9 +23,10 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* Immutable in a Deployment: these three, for ever. */ -}}
+{{- /* Immutable in a Deployment: these three, for ever. The name is no value, because the NetworkPolicies that the operator makes
+       for Ollama let in the pods that carry it. */ -}}
 {{- define "llm-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "llm-operator.name" . }}
+app.kubernetes.io/name: llm-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller-manager
 {{- end -}}
