@@ -5,4 +5,6 @@
 
 pub mod base;
 pub mod component;
+pub mod controller;
 pub mod kind;
+pub mod ollama;

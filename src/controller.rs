@@ -1,0 +1,169 @@
+//! Watches our kinds and what belongs to them, and brings the cluster to what the manifests say.
+
+mod apply;
+mod cache;
+mod memory;
+pub mod metrics;
+mod reconcile;
+mod report;
+mod targets;
+
+use crate::base::settings::Settings;
+use crate::kind::Kind;
+use crate::kind::lmdeployment::LMDeployment;
+use crate::kind::ollamamodel::OllamaModel;
+use crate::ollama::fleet::Fleet;
+use cache::{Cache, Touched};
+use targets::Reached;
+use futures::future::ready;
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::controller::{self, ReconcileRequest};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use memory::Memory;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// How many objects of a kind are reconciled at a time.
+const CONCURRENCY: u16 = 8;
+/// Changes that come together are reconciled together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Touches that wait for a controller; more than that and it reconciles everything.
+const TOUCHES: usize = 4096;
+
+/// What the controllers need.
+pub struct Config {
+    /// The API server.
+    pub client: Client,
+    /// The decisions of the installation.
+    pub settings: Settings,
+    /// The namespaces to watch; none means all.
+    pub namespaces: Vec<String>,
+    /// The name of this process, in events.
+    pub pod: String,
+    /// Objects are looked at again after this long without a change, give or take a fifth.
+    pub resync: Duration,
+    /// Counts and times of reconciles.
+    pub metrics: metrics::Reconciles,
+}
+
+/// What every reconcile shares.
+struct Context {
+    client: Client,
+    settings: Settings,
+    cache: Arc<Cache>,
+    fleet: Arc<Fleet>,
+    memory: Memory,
+    recorder: kube::runtime::events::Recorder,
+    resync: Duration,
+    metrics: metrics::Reconciles,
+}
+
+/// Runs every controller until the token is cancelled and the reconciles under way have ended.
+///
+/// # Errors
+/// When the HTTP client for the servers cannot be built.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest::Error> {
+    let (touched, _) = broadcast::channel(TOUCHES);
+    let (news, heard) = mpsc::unbounded_channel();
+    let fleet = Fleet::new(crate::ollama::client::http()?, config.settings.models.clone(), news);
+    let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
+    let context = Arc::new(Context {
+        recorder: report::recorder(&config.client, &config.pod),
+        client: config.client,
+        settings: config.settings,
+        cache,
+        fleet,
+        memory: Memory::default(),
+        resync: config.resync,
+        metrics: config.metrics,
+    });
+    tokio::select! {
+        () = context.cache.filled() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+    let relay = tokio::spawn(relay(heard, touched.clone()));
+    let scopes: Vec<Option<&String>> =
+        if config.namespaces.is_empty() { vec![None] } else { config.namespaces.iter().map(Some).collect() };
+    future::join_all(scopes.into_iter().map(|scope| {
+        let (stacks, models) = (touched.subscribe(), touched.subscribe());
+        let (context, stop) = (&context, &stop);
+        future::join(control::<LMDeployment>(context, scope, stacks, stop), control::<OllamaModel>(context, scope, models, stop))
+    }))
+    .await;
+    relay.abort();
+    Ok(())
+}
+
+/// News of servers touch the models of their stack.
+async fn relay(mut heard: mpsc::UnboundedReceiver<crate::ollama::fleet::Stack>, touched: broadcast::Sender<Touched>) {
+    while let Some((namespace, name)) = heard.recv().await {
+        // Without a receiver there is nobody left to tell.
+        let _ = touched.send(Touched::Servers { namespace, name });
+    }
+}
+
+/// One controller for one kind in one scope; scopes are apart because each has a list of its own to start from.
+async fn control<K>(
+    context: &Arc<Context>,
+    namespace: Option<&String>,
+    touched: broadcast::Receiver<Touched>,
+    stop: &CancellationToken,
+) where
+    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+{
+    let client = context.client.clone();
+    let api: Api<DeserializeGuard<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let writer = reflector::store::Writer::default();
+    let store = writer.as_reader();
+    let slim = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
+    let objects = watcher(api, watcher::Config::default()).default_backoff().modify(slim);
+    let own = reflector::reflector(writer, objects)
+        .touched_objects()
+        .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "watch failed; it is tried again"))
+        .filter_map(|result| ready(result.ok().map(|object| ObjectRef::from_obj(&object))));
+    let others = touches::<K>(touched, store.clone());
+    let queue = stream::select(own, others).map(|reference| Ok::<_, Infallible>(ReconcileRequest::from(reference)));
+    let applied = controller::applier(
+        |object, context| Box::pin(reconcile::reconcile::<K>(object, context)),
+        |object, error, context| reconcile::retry::<K>(&object, error, &context),
+        Arc::clone(context),
+        store,
+        queue.take_until(stop.clone().cancelled_owned()).boxed(),
+        controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE),
+    );
+    // Every outcome was reported where it arose; what is left here are requests for objects that are gone.
+    applied.for_each(|_| ready(())).await;
+}
+
+/// The objects of a kind that something else has touched; after a lag, all of them.
+fn touches<K: Kind + Reached>(
+    touched: broadcast::Receiver<Touched>,
+    store: Store<DeserializeGuard<K>>,
+) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> {
+    let received = stream::unfold(touched, |mut receiver| async {
+        loop {
+            match receiver.recv().await {
+                Ok(touched) => return Some((Some(touched), receiver)),
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some((None, receiver)),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    });
+    received.flat_map(move |touched| {
+        let objects = store.state();
+        let reached = objects.iter().filter(|object| {
+            let Some(touched) = &touched else { return true };
+            object.0.as_ref().is_ok_and(|object| object.reached(touched))
+        });
+        stream::iter(reached.map(|object| ObjectRef::from_obj(&**object)).collect::<Vec<_>>())
+    })
+}

@@ -1,0 +1,257 @@
+//! One loop that applies what should exist, and one that removes what no longer should.
+
+use super::{Context, cache};
+use crate::base::condition::Reason;
+use crate::base::object::{Form, Generated, Object, Owner, Treatment};
+use crate::kind::Refusal;
+use base64::Engine;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// Why a reconcile did not come to its end; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The API server could not be asked, or answered with an error of its own.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was being done.
+        what: String,
+        /// What went wrong.
+        source: Box<kube::Error>,
+    },
+    /// The operating system gave no random numbers; nothing weaker is used instead.
+    #[error("no random numbers for Secret {0}: {1}")]
+    Random(String, rand::rand_core::OsError),
+    /// The object could not be written as JSON.
+    #[error("{0} cannot be written as JSON: {1}")]
+    Json(String, serde_json::Error),
+    /// The API server refused children; what it said is in the status already.
+    #[error("{0} objects were refused")]
+    Refused(usize),
+}
+
+impl Error {
+    /// The reason, of the one list.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Api { .. } | Self::Random(..) => Reason::ApiError,
+            Self::Json(..) => Reason::Undecodable,
+            Self::Refused(_) => Reason::Refused,
+        }
+    }
+}
+
+/// What became of one object.
+enum Applied {
+    /// As it was: nothing was sent.
+    Unchanged,
+    /// What the API server made of it.
+    Live(DynamicObject),
+    Refused(Refusal),
+    /// The namespace is going: nothing can be made in it any more.
+    Terminating,
+}
+
+/// What became of all objects.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) refused: Vec<Refusal>,
+    pub(super) terminating: bool,
+}
+
+/// Applies what differs, in order, and lays the answers over `live`.
+pub(super) async fn apply(
+    context: &Context,
+    manager: &str,
+    owner: &Owner,
+    desired: &[Object],
+    live: &mut Vec<DynamicObject>,
+) -> Result<Done, Error> {
+    let mut result = Done::default();
+    for object in desired {
+        let before = live.iter().position(|l| is(l, object));
+        let job = Job { context, manager, owner, object };
+        match job.run(before.map(|i| &live[i])).await? {
+            Applied::Unchanged => {}
+            Applied::Refused(refusal) => result.refused.push(refusal),
+            Applied::Terminating => {
+                result.terminating = true;
+                return Ok(result);
+            }
+            Applied::Live(answer) => {
+                context.memory.sent(&owner.uid, object, before.map(|i| &live[i]), &answer);
+                let answer = cache::live(answer, &object.resource);
+                match before {
+                    Some(i) => live[i] = answer,
+                    None => live.push(answer),
+                }
+            }
+        }
+    }
+    Ok(result)
+}
+
+struct Job<'a> {
+    context: &'a Context,
+    manager: &'a str,
+    owner: &'a Owner,
+    object: &'a Object,
+}
+
+impl Job<'_> {
+    async fn run(&self, live: Option<&DynamicObject>) -> Result<Applied, Error> {
+        if self.object.treatment == Treatment::Kept || self.context.memory.is_sent(&self.owner.uid, self.object, live) {
+            return Ok(Applied::Unchanged);
+        }
+        // What the watch has not is not ours, or does not exist, or was made a moment ago.
+        let found = match live {
+            Some(live) => Some(live.metadata.clone()),
+            None => self.api().get_metadata_opt(&self.object.name).await.map_err(|e| self.failed("read", e))?.map(|m| m.metadata),
+        };
+        let uid = match found {
+            Some(meta) if !self.owner.owns(&meta) => return Ok(Applied::Refused(self.conflict())),
+            Some(meta) => meta.uid,
+            None => None,
+        };
+        match (&self.object.treatment, uid) {
+            (Treatment::Generated(_), Some(_)) => Ok(Applied::Unchanged),
+            (Treatment::Generated(values), None) => self.generate(values).await,
+            (_, uid) => self.patch(uid).await,
+        }
+    }
+
+    /// Forced, under our own manager: whoever else writes these fields loses. The uid makes sure that the object is
+    /// still the one that was found to be ours; it is left away where there was none, since an apply that creates
+    /// gives every field to our manager, so that it can also be taken away again later.
+    async fn patch(&self, uid: Option<String>) -> Result<Applied, Error> {
+        let mut body = self.object.body.clone();
+        if let Some(uid) = uid {
+            body["metadata"]["uid"] = uid.into();
+        }
+        let parameters = PatchParams::apply(self.manager).force();
+        self.answer("apply", self.api().patch(&self.object.name, &parameters, &Patch::Apply(&body)).await)
+    }
+
+    async fn generate(&self, values: &[Generated]) -> Result<Applied, Error> {
+        let mut body = self.object.body.clone();
+        for value in values {
+            let text = match value.form {
+                Form::Uuid => uuid().map_err(|e| Error::Random(self.object.name.clone(), e))?,
+            };
+            body["data"][value.key] = base64::engine::general_purpose::STANDARD.encode(text).into();
+        }
+        let object: DynamicObject =
+            serde_json::from_value(body).map_err(|e| Error::Json(self.object.title(), e))?;
+        let parameters = PostParams { dry_run: false, field_manager: Some(self.manager.to_string()) };
+        self.answer("create", self.api().create(&parameters, &object).await)
+    }
+
+    /// Sorts what the API server says: a no that stays is told in the status, anything else is tried again.
+    fn answer(&self, what: &str, answer: kube::Result<DynamicObject>) -> Result<Applied, Error> {
+        match answer {
+            Ok(live) => Ok(Applied::Live(live)),
+            Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
+                let message = format!("{} was refused by the API server: {}", self.object.title(), status.message);
+                Ok(Applied::Refused(Refusal { conflict: false, message }))
+            }
+            Err(error) => Err(self.failed(what, error)),
+        }
+    }
+
+    fn conflict(&self) -> Refusal {
+        let title = self.object.title();
+        let message = format!(
+            "{title} exists and does not belong to {} {}: delete it or rename one of the two",
+            self.owner.kind, self.owner.name
+        );
+        Refusal { conflict: true, message }
+    }
+
+    fn failed(&self, what: &str, source: kube::Error) -> Error {
+        Error::Api { what: format!("{what} {}", self.object.title()), source: Box::new(source) }
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.context.client.clone(), &self.owner.namespace, &self.object.resource)
+    }
+}
+
+/// Deletes what is ours by uid, labelled as this stack's, and not desired. Never claims, Secrets, or pods: data stays,
+/// and pods belong to their workloads.
+pub(super) async fn prune(context: &Context, owner: &Owner, desired: &[Object], live: &mut Vec<DynamicObject>) -> Result<(), Error> {
+    let mut i = 0;
+    while i < live.len() {
+        let object = &live[i];
+        let Some(types) = object.types.clone() else {
+            i += 1;
+            continue;
+        };
+        let kept = ["PersistentVolumeClaim", "Secret", "Pod"].contains(&types.kind.as_str());
+        let ours = object.owner_references().iter().any(|o| o.uid == owner.uid);
+        let going = object.metadata.deletion_timestamp.is_some();
+        if kept || !ours || going || desired.iter().any(|d| is(object, d)) {
+            i += 1;
+            continue;
+        }
+        delete(context, owner, object).await?;
+        live.remove(i);
+    }
+    Ok(())
+}
+
+async fn delete(context: &Context, owner: &Owner, object: &DynamicObject) -> Result<(), Error> {
+    let Some(resource) = cache::resource(object) else { return Ok(()) };
+    let name = object.name_any();
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &owner.namespace, &resource);
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        ..DeleteParams::background()
+    };
+    match api.delete(&name, &parameters).await {
+        Ok(_) => {
+            tracing::info!(owner = owner.reference(), kind = resource.kind, name, "removed, since it is no longer wanted");
+            Ok(())
+        }
+        // Gone, or another object by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error::Api { what: format!("delete {} {name}", resource.kind), source: Box::new(source) }),
+    }
+}
+
+fn is(live: &DynamicObject, object: &Object) -> bool {
+    live.name_any() == object.name
+        && live.types.as_ref().is_some_and(|t| t.kind == object.resource.kind && t.api_version == object.resource.api_version)
+}
+
+fn is_terminating(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
+}
+
+/// A random UUID (RFC 9562, version 4), from the operating system's generator.
+fn uuid() -> Result<String, rand::rand_core::OsError> {
+    let mut bytes = [0_u8; 16];
+    OsRng.try_fill_bytes(&mut bytes)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    Ok([&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_have_their_version_and_differ() {
+        let (one, other) = (uuid().unwrap(), uuid().unwrap());
+        assert_eq!(one.len(), 36);
+        assert_eq!(&one[14..15], "4");
+        assert!("89ab".contains(&one[19..20]));
+        assert_ne!(one, other);
+    }
+}

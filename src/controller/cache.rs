@@ -1,0 +1,284 @@
+//! What lives in the cluster and is ours, by stack: fed by watches on our label, so that reading costs no request.
+
+use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR, RETAINED_FOR};
+use crate::kind::ollamamodel::OllamaModel;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::{DynamicObject, PartialObjectMeta, TypeMeta};
+use kube::discovery::ApiResource;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Something that may matter to objects of our kinds.
+#[derive(Clone, Debug)]
+pub(super) enum Touched {
+    /// A child, or a pod of a stack.
+    Child {
+        /// The namespace of both.
+        namespace: String,
+        /// The stack.
+        stack: String,
+        /// It is a pod.
+        pod: bool,
+    },
+    /// The servers of a stack have news.
+    Servers {
+        /// The namespace.
+        namespace: String,
+        /// The stack.
+        name: String,
+    },
+}
+
+/// The kinds of children, and what is kept of each: only what some part of the operator reads.
+fn children() -> Vec<(ApiResource, Keep)> {
+    use kube::Resource;
+    fn of<K: Resource<DynamicType = ()>>(keep: Keep) -> (ApiResource, Keep) {
+        (ApiResource::erase::<K>(&()), keep)
+    }
+    vec![
+        of::<ConfigMap>(Keep::Fields(&["data"])),
+        of::<Deployment>(Keep::Fields(&["status"])),
+        of::<StatefulSet>(Keep::Fields(&["status"])),
+        of::<PersistentVolumeClaim>(Keep::Fields(&["spec"])),
+        of::<Pod>(Keep::Fields(&["status"])),
+        of::<OllamaModel>(Keep::Fields(&["status"])),
+        of::<Service>(Keep::Metadata),
+        of::<ServiceAccount>(Keep::Metadata),
+        of::<Secret>(Keep::Metadata),
+        of::<Ingress>(Keep::Metadata),
+        of::<NetworkPolicy>(Keep::Metadata),
+        of::<PodDisruptionBudget>(Keep::Metadata),
+    ]
+}
+
+/// How much of a kind is watched.
+#[derive(Clone, Copy)]
+enum Keep {
+    /// The metadata only: nothing else is even sent.
+    Metadata,
+    /// The metadata and these top-level fields; of a workload's spec also what is compared.
+    Fields(&'static [&'static str]),
+}
+
+type Shelf = BTreeMap<(String, String), DynamicObject>;
+
+/// Everything of ours, by namespace and stack.
+pub(super) struct Cache {
+    shelves: Mutex<HashMap<(String, String), Shelf>>,
+    filled: watch::Sender<usize>,
+    watches: usize,
+}
+
+/// One watch, and what it saw while it was listing.
+struct Feed {
+    cache: Arc<Cache>,
+    resource: ApiResource,
+    namespace: Option<String>,
+    touched: broadcast::Sender<Touched>,
+    listing: Option<HashSet<(String, String)>>,
+    filled: bool,
+}
+
+impl Cache {
+    /// Starts a watch for each kind of child in each namespace (none means all), until the token is cancelled.
+    pub(super) fn start(
+        client: &Client,
+        namespaces: &[String],
+        touched: &broadcast::Sender<Touched>,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
+        let scopes: Vec<Option<String>> =
+            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let kinds = children();
+        let watches = kinds.len() * scopes.len();
+        let cache = Arc::new(Self { shelves: Mutex::default(), filled: watch::Sender::new(0), watches });
+        for (resource, keep) in kinds {
+            for namespace in scopes.clone() {
+                let feed = Feed {
+                    cache: Arc::clone(&cache),
+                    resource: resource.clone(),
+                    namespace,
+                    touched: touched.clone(),
+                    listing: None,
+                    filled: false,
+                };
+                tokio::spawn(feed.run(client.clone(), keep, stop.clone()));
+            }
+        }
+        cache
+    }
+
+    /// Returns when every watch has listed what there is.
+    pub(super) async fn filled(&self) {
+        // The sender lives as long as the cache, so waiting cannot fail.
+        let _ = self.filled.subscribe().wait_for(|n| *n >= self.watches).await;
+    }
+
+    /// Everything of a stack.
+    pub(super) fn shelf(&self, namespace: &str, stack: &str) -> Vec<DynamicObject> {
+        let shelves = self.lock();
+        shelves.get(&(namespace.to_string(), stack.to_string())).into_iter().flat_map(|s| s.values().cloned()).collect()
+    }
+
+    /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Feed {
+    async fn run(mut self, client: Client, keep: Keep, stop: CancellationToken) {
+        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+        let resource = self.resource.clone();
+        let stream = match keep {
+            Keep::Fields(_) => {
+                let api: Api<DynamicObject> = self.api(client);
+                watcher(api, config).default_backoff().boxed()
+            }
+            Keep::Metadata => {
+                let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
+                watcher(api, config).default_backoff().map_ok(|event| plain(event)).boxed()
+            }
+        };
+        let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
+        while let Some(result) = stream.next().await {
+            match result {
+                Ok(event) => self.take(event, keep),
+                Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it is tried again"),
+            }
+        }
+    }
+
+    fn api<K>(&self, client: Client) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        }
+    }
+
+    fn take(&mut self, event: Event<DynamicObject>, keep: Keep) {
+        match event {
+            Event::Init => self.listing = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert((object.namespace().unwrap_or_default(), object.name_any()));
+                }
+                self.put(object, keep);
+            }
+            Event::InitDone => self.sweep(),
+            Event::Apply(object) => self.put(object, keep),
+            Event::Delete(object) => self.drop_object(&object),
+        }
+    }
+
+    fn put(&mut self, mut object: DynamicObject, keep: Keep) {
+        let Some(stack) = stack(&object) else { return };
+        slim(&mut object, &self.resource, keep);
+        let namespace = object.namespace().unwrap_or_default();
+        let place = (self.resource.kind.clone(), object.name_any());
+        self.cache.lock().entry((namespace.clone(), stack.clone())).or_default().insert(place, object);
+        self.touch(namespace, stack);
+    }
+
+    fn drop_object(&mut self, object: &DynamicObject) {
+        let Some(stack) = stack(object) else { return };
+        let place = (object.namespace().unwrap_or_default(), stack);
+        let mut shelves = self.cache.lock();
+        if let Some(shelf) = shelves.get_mut(&place) {
+            shelf.remove(&(self.resource.kind.clone(), object.name_any()));
+            if shelf.is_empty() {
+                shelves.remove(&place);
+            }
+        }
+        drop(shelves);
+        self.touch(place.0, place.1);
+    }
+
+    /// What was there before a list and is not in it is gone.
+    fn sweep(&mut self) {
+        let Some(listing) = self.listing.take() else { return };
+        let mut gone = vec![];
+        let mut shelves = self.cache.lock();
+        for ((namespace, stack), shelf) in shelves.iter_mut() {
+            if self.namespace.as_ref().is_some_and(|own| own != namespace) {
+                continue;
+            }
+            let before = shelf.len();
+            shelf.retain(|(kind, name), _| *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone())));
+            if shelf.len() < before {
+                gone.push((namespace.clone(), stack.clone()));
+            }
+        }
+        shelves.retain(|_, shelf| !shelf.is_empty());
+        drop(shelves);
+        gone.into_iter().for_each(|(namespace, stack)| self.touch(namespace, stack));
+        if !std::mem::replace(&mut self.filled, true) {
+            self.cache.filled.send_modify(|n| *n += 1);
+        }
+    }
+
+    fn touch(&self, namespace: String, stack: String) {
+        let pod = self.resource.kind == "Pod";
+        // Without a receiver no controller runs yet; each begins with all objects.
+        let _ = self.touched.send(Touched::Child { namespace, stack, pod });
+    }
+}
+
+/// The stack that an object belongs to.
+fn stack(object: &DynamicObject) -> Option<String> {
+    object.labels().get(DEPLOYMENT).cloned()
+}
+
+fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject { types: None, metadata: meta.metadata, data: Value::Null };
+    match event {
+        Event::Apply(meta) => Event::Apply(full(meta)),
+        Event::Delete(meta) => Event::Delete(full(meta)),
+        Event::InitApply(meta) => Event::InitApply(full(meta)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Drops everything that nobody reads: most of an object is its managed fields and its spec.
+fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
+    object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+    object.managed_fields_mut().clear();
+    object.annotations_mut().retain(|key, _| key.starts_with("llm.geeper.io/") || key == RETAINED_FOR);
+    let Keep::Fields(fields) = keep else { return };
+    let Some(data) = object.data.as_object_mut() else { return };
+    let spec = data.get("spec").map(|spec| {
+        let kept = ["replicas", "volumeClaimTemplates"].into_iter().filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
+        Value::Object(kept.collect())
+    });
+    data.retain(|field, _| fields.contains(&field.as_str()));
+    if let Some(spec) = spec.filter(|_| !fields.contains(&"spec")) {
+        data.insert("spec".into(), spec);
+    }
+}
+
+/// The live form of what the API server answered to an apply, as the watch will bring it.
+pub(super) fn live(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
+    let keep = children().into_iter().find(|(r, _)| r.kind == resource.kind).map_or(Keep::Metadata, |(_, keep)| keep);
+    slim(&mut object, resource, keep);
+    object
+}
+
+/// How the API server addresses a live child.
+pub(super) fn resource(object: &DynamicObject) -> Option<ApiResource> {
+    let kind = &object.types.as_ref()?.kind;
+    children().into_iter().map(|(resource, _)| resource).find(|r| r.kind == *kind)
+}

@@ -1,0 +1,111 @@
+//! What this process remembers of its own doings: what it sent, so that nothing is sent twice, and how often it failed.
+
+use crate::base::hash;
+use crate::base::object::Object;
+use kube::core::DynamicObject;
+use kube::ResourceExt;
+use rand::Rng;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The wait after the first failure, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// An own write reaches the watch well within this; if it does not, it is sent again.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// By uid of the owner.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<HashMap<String, Doings>>);
+
+#[derive(Default)]
+struct Doings {
+    sent: HashMap<(String, String), Sent>,
+    failures: u32,
+    said: String,
+}
+
+struct Sent {
+    hash: String,
+    /// What the watch showed when it was sent: while it still shows that, it has not caught up.
+    before: Option<String>,
+    /// What tells a change by others: the generation, or the version where there is none.
+    after: String,
+    at: Instant,
+}
+
+impl Memory {
+    /// True when the object, as it should be, was sent, and nobody has changed it since.
+    pub(super) fn is_sent(&self, owner: &str, object: &Object, live: Option<&DynamicObject>) -> bool {
+        let mut all = self.lock();
+        let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else { return false };
+        if sent.hash != hash::of(&object.body) {
+            return false;
+        }
+        let unchanged = live.is_some_and(|live| mark(live) == sent.after);
+        if unchanged {
+            // Caught up: from now on an absence is a deletion.
+            sent.before = None;
+            sent.at = Instant::now().checked_sub(SETTLE).unwrap_or_else(Instant::now);
+            return true;
+        }
+        let behind = live.and_then(version) == sent.before;
+        behind && sent.at.elapsed() < SETTLE
+    }
+
+    /// Notes what was sent, what the watch showed before, and what the API server answered.
+    pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
+        let sent = Sent { hash: hash::of(&object.body), before: before.and_then(version), after: mark(answer), at: Instant::now() };
+        self.lock().entry(owner.to_string()).or_default().sent.insert(place(object), sent);
+    }
+
+    /// How long to wait after one more failure.
+    pub(super) fn failed(&self, owner: &str) -> Duration {
+        let mut all = self.lock();
+        let doings = all.entry(owner.to_string()).or_default();
+        let pause = BACKOFF.0.saturating_mul(1 << doings.failures.min(10)).min(BACKOFF.1);
+        doings.failures += 1;
+        pause.mul_f64(rand::rng().random_range(0.8..1.2))
+    }
+
+    /// The owner is well again.
+    pub(super) fn succeeded(&self, owner: &str) {
+        if let Some(doings) = self.lock().get_mut(owner) {
+            doings.failures = 0;
+        }
+    }
+
+    /// True when this was not the last thing said of the object.
+    pub(super) fn is_news(&self, owner: &str, message: &str) -> bool {
+        let mut all = self.lock();
+        let doings = all.entry(owner.to_string()).or_default();
+        let news = doings.said != message;
+        doings.said = message.into();
+        news
+    }
+
+    /// The owner is gone.
+    pub(super) fn forget(&self, owner: &str) {
+        self.lock().remove(owner);
+    }
+
+    /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Doings>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(object: &Object) -> (String, String) {
+    (object.resource.kind.clone(), object.name.clone())
+}
+
+fn version(live: &DynamicObject) -> Option<String> {
+    live.resource_version()
+}
+
+/// The uid is part of it: an object that was deleted and made again by someone else is another one.
+fn mark(live: &DynamicObject) -> String {
+    let generation = live.metadata.generation.map(|g| format!("g{g}"));
+    let state = generation.or_else(|| live.resource_version()).unwrap_or_default();
+    format!("{}/{state}", live.uid().unwrap_or_default())
+}

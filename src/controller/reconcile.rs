@@ -1,0 +1,130 @@
+//! One pass over one object: read, fill and check, desire, apply and prune, report.
+
+use super::apply::{self, Error};
+use super::targets::Reached;
+use super::{Context, report};
+use crate::base::object::{FINALIZER, Owner};
+use crate::base::seen::Seen;
+use crate::kind::{Kind, Outcome};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+use rand::Rng;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Finalizers that we set, and those that the older operators left: removed when an object goes, so that nothing hangs.
+const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama.smithforge.dev/finalizer"];
+
+/// Brings about what the object says.
+pub(super) async fn reconcile<K>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error>
+where
+    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+{
+    let started = Instant::now();
+    let result = pass(&guard, &context).await;
+    let reason = result.as_ref().err().map(Error::reason);
+    context.metrics.observe(&K::kind(&()), reason, started.elapsed());
+    if let (Ok(_), Some(uid)) = (&result, guard.uid()) {
+        context.memory.succeeded(&uid);
+    }
+    result
+}
+
+/// When to try again after a failure: later each time.
+pub(super) fn retry<K: Kind>(guard: &DeserializeGuard<K>, error: &Error, context: &Context) -> Action {
+    let pause = context.memory.failed(&guard.uid().unwrap_or_default());
+    let (kind, namespace, name) = (K::kind(&()), guard.namespace().unwrap_or_default(), guard.name_any());
+    tracing::warn!(%kind, namespace, name, %error, retry_in = ?pause, "reconcile failed");
+    Action::requeue(pause)
+}
+
+async fn pass<K>(guard: &DeserializeGuard<K>, context: &Context) -> Result<Action, Error>
+where
+    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+{
+    let object = match &guard.0 {
+        Ok(object) => object,
+        Err(invalid) => {
+            if invalid.metadata.deletion_timestamp.is_some() {
+                release::<K>(context, &invalid.metadata).await?;
+            } else {
+                report::undecodable::<K>(context, &invalid.metadata, &invalid.error).await?;
+            }
+            return Ok(Action::await_change());
+        }
+    };
+    let Some(owner) = Owner::of(object) else { return Ok(Action::await_change()) };
+    if object.meta().deletion_timestamp.is_some() {
+        object.forget(&owner, context);
+        context.memory.forget(&owner.uid);
+        release::<K>(context, object.meta()).await?;
+        return Ok(Action::await_change());
+    }
+    let object = filled(object)?;
+    let mut live = context.cache.shelf(&owner.namespace, &owner.name);
+    let replicas = object.replicas(&owner, context);
+    let mut outcome = Outcome { review: object.check(None, &context.settings), refused: vec![] };
+    if !outcome.review.issues.iter().any(|i| i.fatal) {
+        let seen = Seen { settings: &context.settings, owner: &owner, live: &live, replicas: &replicas };
+        let desired = object.desired(&seen);
+        let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
+        let done = apply::apply(context, &manager, &owner, &desired, &mut live).await?;
+        if done.terminating {
+            return Ok(Action::await_change());
+        }
+        outcome.refused = done.refused;
+        apply::prune(context, &owner, &desired, &mut live).await?;
+    }
+    let seen = Seen { settings: &context.settings, owner: &owner, live: &live, replicas: &replicas };
+    let status = object.status(&seen, &outcome, now());
+    report::report(context, &object, &owner, status).await?;
+    if outcome.refused.is_empty() { Ok(Action::requeue(jittered(context.resync))) } else { Err(Error::Refused(outcome.refused.len())) }
+}
+
+/// The object with its defaults, as the webhook would have stored it.
+fn filled<K: Kind>(object: &K) -> Result<K, Error> {
+    let error = |e| Error::Json(format!("{} {}", K::kind(&()), object.name_any()), e);
+    let mut raw = serde_json::to_value(object).map_err(error)?;
+    K::fill(&mut raw);
+    serde_json::from_value(raw).map_err(error)
+}
+
+/// Takes our finalizers off an object that is going, unless someone changed it meanwhile.
+async fn release<K>(context: &Context, meta: &ObjectMeta) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else { return Ok(()) };
+    let all = meta.finalizers.clone().unwrap_or_default();
+    let left: Vec<&String> = all.iter().filter(|f| !FINALIZERS.contains(&f.as_str())).collect();
+    if left.len() == all.len() {
+        return Ok(());
+    }
+    let patch: json_patch::Patch = serde_json::from_value(json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
+        {"op": "replace", "path": "/metadata/finalizers", "value": left},
+    ]))
+    .map_err(|e| Error::Json(name.clone(), e))?;
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    match api.patch_metadata(name, &PatchParams::default(), &Patch::Json::<Value>(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => Err(Error::Api { what: format!("remove the finalizers of {} {name}", K::kind(&())), source: Box::new(source) }),
+    }
+}
+
+/// Now, in whole seconds, as the API server stores times.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Give or take a fifth, so that not all objects are looked at together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.8..1.2))
+}

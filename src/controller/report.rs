@@ -1,0 +1,155 @@
+//! What the operator says of an object: its status, and events on transitions.
+
+use super::Context;
+use super::apply::Error;
+use super::reconcile::now;
+use crate::base::condition::{self, Reason, State};
+use crate::base::object::Owner;
+use crate::kind::Kind;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+
+/// The field manager of every status.
+const MANAGER: &str = "llm-operator-status";
+
+/// Who events come from.
+pub(super) fn recorder(client: &Client, pod: &str) -> Recorder {
+    Recorder::new(client.clone(), Reporter { controller: "llm-operator".into(), instance: Some(pod.to_string()) })
+}
+
+/// Writes the status where it differs, and tells of transitions.
+pub(super) async fn report<K>(context: &Context, object: &K, owner: &Owner, status: Value) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let old = serde_json::to_value(object).map(|o| o["status"].clone()).unwrap_or_default();
+    if old == status {
+        return Ok(());
+    }
+    let (before, after) = (conditions(&old), conditions(&status));
+    write::<K>(context, &owner.namespace, &owner.name, Some(&owner.uid), status).await?;
+    let reference = object.object_ref(&());
+    for condition in transitions(&before, &after) {
+        tell(context, &reference, condition).await;
+    }
+    Ok(())
+}
+
+/// Says that a stored object no longer fits its kind; nothing else is done for it.
+pub(super) async fn undecodable<K>(context: &Context, meta: &ObjectMeta, error: &str) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let (Some(name), Some(namespace), Some(uid)) = (&meta.name, &meta.namespace, &meta.uid) else { return Ok(()) };
+    let message = format!("the stored object does not fit {}: {error}; apply it again in its present form", K::kind(&()));
+    if !context.memory.is_news(uid, &message) {
+        return Ok(());
+    }
+    let states = vec![
+        State::new("Valid", false, Reason::Undecodable, &message),
+        State::new("Stalled", true, Reason::Undecodable, &message),
+        State::new("Ready", false, Reason::Undecodable, &message),
+    ];
+    let conditions = condition::merge(&[], states, meta.generation, now());
+    let reference = ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        name: Some(name.clone()),
+        namespace: Some(namespace.clone()),
+        uid: Some(uid.clone()),
+        ..ObjectReference::default()
+    };
+    let status = json!({"observedGeneration": meta.generation, "conditions": conditions});
+    write::<K>(context, namespace, name, Some(uid), status).await?;
+    tell(context, &reference, &conditions[0]).await;
+    Ok(())
+}
+
+async fn write<K>(context: &Context, namespace: &str, name: &str, uid: Option<&String>, status: Value) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let body = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+        "metadata": {"name": name, "namespace": namespace, "uid": uid},
+        "status": status,
+    });
+    let api: Api<kube::core::DynamicObject> =
+        Api::namespaced_with(context.client.clone(), namespace, &kube::discovery::ApiResource::erase::<K>(&()));
+    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+        Ok(_) => Ok(()),
+        // Deleted, or deleted and made again, while we looked: there is nothing to say of it any more.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error::Api { what: format!("write the status of {} {name}", K::kind(&())), source: Box::new(source) }),
+    }
+}
+
+fn conditions(status: &Value) -> Vec<Condition> {
+    serde_json::from_value(status["conditions"].clone()).unwrap_or_default()
+}
+
+/// Conditions worth an event: those that changed, seen from what was known before.
+fn transitions<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
+    let told = |c: &&Condition| match c.type_.as_str() {
+        "Ready" => true,
+        "Valid" | "ModelsReady" => c.status == "False",
+        "Stalled" | "Degraded" => c.status == "True",
+        _ => false,
+    };
+    let changed = |c: &&Condition| {
+        let old = before.iter().find(|b| b.type_ == c.type_);
+        old.is_none_or(|old| old.status != c.status || old.reason != c.reason)
+    };
+    let mut found: Vec<&Condition> = after.iter().filter(told).filter(changed).collect();
+    // One cause shows in several conditions; it is told once.
+    found.sort_by_key(|c| (c.reason.clone(), c.type_ != "Ready"));
+    found.dedup_by_key(|c| c.reason.clone());
+    found
+}
+
+/// An event that cannot be written is a line in the log, never a failure.
+async fn tell(context: &Context, reference: &ObjectReference, condition: &Condition) {
+    let good = condition.type_ == "Ready" && condition.status == "True";
+    let waits = [Reason::Pulling, Reason::RollingOut, Reason::NoServer].iter().any(|r| r.name() == condition.reason);
+    let event = Event {
+        type_: if good || waits { EventType::Normal } else { EventType::Warning },
+        reason: condition.reason.clone(),
+        note: Some(condition.message.clone()),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, reference).await {
+        tracing::warn!(object = reference.name, reason = event.reason, %error, "event not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(states: Vec<State>) -> Vec<Condition> {
+        condition::merge(&[], states, Some(1), now())
+    }
+
+    #[test]
+    fn one_cause_is_told_once_and_only_when_it_changes() {
+        let pulling = || {
+            states(vec![
+                State::new("ModelsReady", false, Reason::Pulling, "m"),
+                State::new("Ready", false, Reason::Pulling, "m"),
+                State::new("Progressing", true, Reason::Pulling, "m"),
+            ])
+        };
+        let first = pulling();
+        let told = transitions(&[], &first);
+        assert_eq!(told.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), ["Ready"]);
+        assert!(transitions(&first, &pulling()).is_empty());
+        let ready = states(vec![State::new("Ready", true, Reason::Reconciled, "m")]);
+        assert_eq!(transitions(&first, &ready).len(), 1);
+    }
+}

@@ -1,0 +1,86 @@
+//! Which objects of our kinds care about what was touched, and what they look at besides their children.
+
+use super::Context;
+use super::cache::Touched;
+use crate::base::object::{Owner, all};
+use crate::base::seen::Replica;
+use crate::component::ollama;
+use crate::kind::lmdeployment::LMDeployment;
+use crate::kind::ollamamodel::OllamaModel;
+use crate::kind::ollamamodel::plan::{Action, plan};
+use crate::ollama::fleet::Address;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use std::sync::Arc;
+
+/// What a kind is reached by, and what it reads before deciding.
+pub(super) trait Reached {
+    /// True when the object should be looked at again.
+    fn reached(&self, touched: &Touched) -> bool;
+
+    /// What the servers report of the object, and the pulls that it starts; nothing for kinds without servers.
+    fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica>;
+
+    /// The object is gone or going: whatever was kept for it is dropped.
+    fn forget(&self, owner: &Owner, context: &Context);
+}
+
+impl Reached for LMDeployment {
+    fn reached(&self, touched: &Touched) -> bool {
+        let Touched::Child { namespace, stack, .. } = touched else { return false };
+        *stack == self.name_any() && self.namespace().as_deref() == Some(namespace)
+    }
+
+    fn replicas(&self, _: &Owner, _: &Context) -> Vec<Replica> {
+        vec![]
+    }
+
+    fn forget(&self, owner: &Owner, context: &Context) {
+        context.fleet.forget(&(owner.namespace.clone(), owner.name.clone()));
+    }
+}
+
+impl Reached for OllamaModel {
+    fn reached(&self, touched: &Touched) -> bool {
+        let target = &self.spec.target.deployment_ref.name;
+        match touched {
+            Touched::Child { namespace, stack, pod: true } | Touched::Servers { namespace, name: stack } => {
+                stack == target && self.namespace().as_deref() == Some(namespace)
+            }
+            Touched::Child { .. } => false,
+        }
+    }
+
+    fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica> {
+        let Ok(model) = self.spec.model() else { return vec![] };
+        let stack = (owner.namespace.clone(), self.spec.target.deployment_ref.name.clone());
+        let shelf = context.cache.shelf(&stack.0, &stack.1);
+        let pods: Vec<Address> = all::<Pod>(&shelf).filter_map(address).collect();
+        let servers = context.fleet.servers(&stack, &pods, &model);
+        let (actions, replicas) = plan(&model, self.spec.policy(), &servers);
+        for Action::Pull(pod) in actions {
+            if let Some(address) = pods.iter().find(|a| a.pod == pod) {
+                Arc::clone(&context.fleet).pull(&address.uid, &model, self.spec.insecure == Some(true));
+            }
+        }
+        replicas
+    }
+
+    fn forget(&self, _: &Owner, _: &Context) {
+        // A pull that two objects share goes on for the other; one that nobody wants ends with its pod.
+    }
+}
+
+/// The address of a server's pod; `None` for other pods and for those that are going.
+fn address(pod: &DynamicObject) -> Option<Address> {
+    let of_ollama = pod.labels().get("app.kubernetes.io/component").is_some_and(|c| c == ollama::NAME);
+    let phase = pod.data["status"]["phase"].as_str().unwrap_or_default();
+    if !of_ollama || pod.metadata.deletion_timestamp.is_some() || matches!(phase, "Succeeded" | "Failed") {
+        return None;
+    }
+    let container = pod.data["status"]["containerStatuses"].as_array().and_then(|c| c.first().cloned()).unwrap_or_default();
+    let running = !container["state"]["running"].is_null();
+    let ip = pod.data["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).filter(|_| running);
+    Some(Address { uid: pod.uid()?, pod: pod.name_any(), ip, start: container["restartCount"].as_i64().unwrap_or(0) })
+}
