@@ -14,7 +14,6 @@ use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::Fleet;
 use cache::{Cache, Touched};
-use targets::Reached;
 use futures::future::ready;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
@@ -26,6 +25,7 @@ use memory::Memory;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use targets::Reached;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -88,12 +88,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         () = stop.cancelled() => return Ok(()),
     }
     let relay = tokio::spawn(relay(heard, touched.clone()));
-    let scopes: Vec<Option<&String>> =
-        if config.namespaces.is_empty() { vec![None] } else { config.namespaces.iter().map(Some).collect() };
+    let scopes: Vec<Option<&String>> = if config.namespaces.is_empty() {
+        vec![None]
+    } else {
+        config.namespaces.iter().map(Some).collect()
+    };
     future::join_all(scopes.into_iter().map(|scope| {
         let (stacks, models) = (touched.subscribe(), touched.subscribe());
         let (context, stop) = (&context, &stop);
-        future::join(control::<LMDeployment>(context, scope, stacks, stop), control::<OllamaModel>(context, scope, models, stop))
+        future::join(
+            control::<LMDeployment>(context, scope, stacks, stop),
+            control::<OllamaModel>(context, scope, models, stop),
+        )
     }))
     .await;
     relay.abort();
@@ -138,7 +144,9 @@ async fn control<K>(
         Arc::clone(context),
         store,
         queue.take_until(stop.clone().cancelled_owned()).boxed(),
-        controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE),
+        controller::Config::default()
+            .concurrency(CONCURRENCY)
+            .debounce(DEBOUNCE),
     );
     // Every outcome was reported where it arose; what is left here are requests for objects that are gone.
     applied.for_each(|_| ready(())).await;

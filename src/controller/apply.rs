@@ -73,7 +73,12 @@ pub(super) async fn apply(
     let mut result = Done::default();
     for object in desired {
         let before = live.iter().position(|l| is(l, object));
-        let job = Job { context, manager, owner, object };
+        let job = Job {
+            context,
+            manager,
+            owner,
+            object,
+        };
         match job.run(before.map(|i| &live[i])).await? {
             Applied::Unchanged => {}
             Applied::Refused(refusal) => result.refused.push(refusal),
@@ -82,7 +87,9 @@ pub(super) async fn apply(
                 return Ok(result);
             }
             Applied::Live(answer) => {
-                context.memory.sent(&owner.uid, object, before.map(|i| &live[i]), &answer);
+                context
+                    .memory
+                    .sent(&owner.uid, object, before.map(|i| &live[i]), &answer);
                 let answer = cache::live(answer, &object.resource);
                 match before {
                     Some(i) => live[i] = answer,
@@ -109,7 +116,12 @@ impl Job<'_> {
         // What the watch has not is not ours, or does not exist, or was made a moment ago.
         let found = match live {
             Some(live) => Some(live.metadata.clone()),
-            None => self.api().get_metadata_opt(&self.object.name).await.map_err(|e| self.failed("read", e))?.map(|m| m.metadata),
+            None => self
+                .api()
+                .get_metadata_opt(&self.object.name)
+                .await
+                .map_err(|e| self.failed("read", e))?
+                .map(|m| m.metadata),
         };
         let uid = match found {
             Some(meta) if !self.owner.owns(&meta) => return Ok(Applied::Refused(self.conflict())),
@@ -132,7 +144,12 @@ impl Job<'_> {
             body["metadata"]["uid"] = uid.into();
         }
         let parameters = PatchParams::apply(self.manager).force();
-        self.answer("apply", self.api().patch(&self.object.name, &parameters, &Patch::Apply(&body)).await)
+        self.answer(
+            "apply",
+            self.api()
+                .patch(&self.object.name, &parameters, &Patch::Apply(&body))
+                .await,
+        )
     }
 
     async fn generate(&self, values: &[Generated]) -> Result<Applied, Error> {
@@ -143,9 +160,11 @@ impl Job<'_> {
             };
             body["data"][value.key] = base64::engine::general_purpose::STANDARD.encode(text).into();
         }
-        let object: DynamicObject =
-            serde_json::from_value(body).map_err(|e| Error::Json(self.object.title(), e))?;
-        let parameters = PostParams { dry_run: false, field_manager: Some(self.manager.to_string()) };
+        let object: DynamicObject = serde_json::from_value(body).map_err(|e| Error::Json(self.object.title(), e))?;
+        let parameters = PostParams {
+            dry_run: false,
+            field_manager: Some(self.manager.to_string()),
+        };
         self.answer("create", self.api().create(&parameters, &object).await)
     }
 
@@ -155,8 +174,15 @@ impl Job<'_> {
             Ok(live) => Ok(Applied::Live(live)),
             Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
-                let message = format!("{} was refused by the API server: {}", self.object.title(), status.message);
-                Ok(Applied::Refused(Refusal { conflict: false, message }))
+                let message = format!(
+                    "{} was refused by the API server: {}",
+                    self.object.title(),
+                    status.message
+                );
+                Ok(Applied::Refused(Refusal {
+                    conflict: false,
+                    message,
+                }))
             }
             Err(error) => Err(self.failed(what, error)),
         }
@@ -168,21 +194,36 @@ impl Job<'_> {
             "{title} exists and does not belong to {} {}: delete it or rename one of the two",
             self.owner.kind, self.owner.name
         );
-        Refusal { conflict: true, message }
+        Refusal {
+            conflict: true,
+            message,
+        }
     }
 
     fn failed(&self, what: &str, source: kube::Error) -> Error {
-        Error::Api { what: format!("{what} {}", self.object.title()), source: Box::new(source) }
+        Error::Api {
+            what: format!("{what} {}", self.object.title()),
+            source: Box::new(source),
+        }
     }
 
     fn api(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.context.client.clone(), &self.owner.namespace, &self.object.resource)
+        Api::namespaced_with(
+            self.context.client.clone(),
+            &self.owner.namespace,
+            &self.object.resource,
+        )
     }
 }
 
 /// Deletes what is ours by uid, labelled as this stack's, and not desired. Never claims, Secrets, or pods: data stays,
 /// and pods belong to their workloads.
-pub(super) async fn prune(context: &Context, owner: &Owner, desired: &[Object], live: &mut Vec<DynamicObject>) -> Result<(), Error> {
+pub(super) async fn prune(
+    context: &Context,
+    owner: &Owner,
+    desired: &[Object],
+    live: &mut Vec<DynamicObject>,
+) -> Result<(), Error> {
     let mut i = 0;
     while i < live.len() {
         let object = &live[i];
@@ -204,27 +245,43 @@ pub(super) async fn prune(context: &Context, owner: &Owner, desired: &[Object], 
 }
 
 async fn delete(context: &Context, owner: &Owner, object: &DynamicObject) -> Result<(), Error> {
-    let Some(resource) = cache::resource(object) else { return Ok(()) };
+    let Some(resource) = cache::resource(object) else {
+        return Ok(());
+    };
     let name = object.name_any();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &owner.namespace, &resource);
     let parameters = DeleteParams {
-        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        }),
         ..DeleteParams::background()
     };
     match api.delete(&name, &parameters).await {
         Ok(_) => {
-            tracing::info!(owner = owner.reference(), kind = resource.kind, name, "removed, since it is no longer wanted");
+            tracing::info!(
+                owner = owner.reference(),
+                kind = resource.kind,
+                name,
+                "removed, since it is no longer wanted"
+            );
             Ok(())
         }
         // Gone, or another object by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(source) => Err(Error::Api { what: format!("delete {} {name}", resource.kind), source: Box::new(source) }),
+        Err(source) => Err(Error::Api {
+            what: format!("delete {} {name}", resource.kind),
+            source: Box::new(source),
+        }),
     }
 }
 
 fn is(live: &DynamicObject, object: &Object) -> bool {
     live.name_any() == object.name
-        && live.types.as_ref().is_some_and(|t| t.kind == object.resource.kind && t.api_version == object.resource.api_version)
+        && live
+            .types
+            .as_ref()
+            .is_some_and(|t| t.kind == object.resource.kind && t.api_version == object.resource.api_version)
 }
 
 fn is_terminating(status: &kube::core::Status) -> bool {

@@ -9,8 +9,8 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DynamicObject, PartialObjectMeta, TypeMeta};
 use kube::discovery::ApiResource;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -97,11 +97,18 @@ impl Cache {
         touched: &broadcast::Sender<Touched>,
         stop: &CancellationToken,
     ) -> Arc<Self> {
-        let scopes: Vec<Option<String>> =
-            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let scopes: Vec<Option<String>> = if namespaces.is_empty() {
+            vec![None]
+        } else {
+            namespaces.iter().cloned().map(Some).collect()
+        };
         let kinds = children();
         let watches = kinds.len() * scopes.len();
-        let cache = Arc::new(Self { shelves: Mutex::default(), filled: watch::Sender::new(0), watches });
+        let cache = Arc::new(Self {
+            shelves: Mutex::default(),
+            filled: watch::Sender::new(0),
+            watches,
+        });
         for (resource, keep) in kinds {
             for namespace in scopes.clone() {
                 let feed = Feed {
@@ -127,7 +134,11 @@ impl Cache {
     /// Everything of a stack.
     pub(super) fn shelf(&self, namespace: &str, stack: &str) -> Vec<DynamicObject> {
         let shelves = self.lock();
-        shelves.get(&(namespace.to_string(), stack.to_string())).into_iter().flat_map(|s| s.values().cloned()).collect()
+        shelves
+            .get(&(namespace.to_string(), stack.to_string()))
+            .into_iter()
+            .flat_map(|s| s.values().cloned())
+            .collect()
     }
 
     /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
@@ -147,7 +158,10 @@ impl Feed {
             }
             Keep::Metadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
-                watcher(api, config).default_backoff().map_ok(|event| plain(event)).boxed()
+                watcher(api, config)
+                    .default_backoff()
+                    .map_ok(|event| plain(event))
+                    .boxed()
             }
         };
         let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
@@ -189,7 +203,11 @@ impl Feed {
         slim(&mut object, &self.resource, keep);
         let namespace = object.namespace().unwrap_or_default();
         let place = (self.resource.kind.clone(), object.name_any());
-        self.cache.lock().entry((namespace.clone(), stack.clone())).or_default().insert(place, object);
+        self.cache
+            .lock()
+            .entry((namespace.clone(), stack.clone()))
+            .or_default()
+            .insert(place, object);
         self.touch(namespace, stack);
     }
 
@@ -217,14 +235,17 @@ impl Feed {
                 continue;
             }
             let before = shelf.len();
-            shelf.retain(|(kind, name), _| *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone())));
+            shelf.retain(|(kind, name), _| {
+                *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone()))
+            });
             if shelf.len() < before {
                 gone.push((namespace.clone(), stack.clone()));
             }
         }
         shelves.retain(|_, shelf| !shelf.is_empty());
         drop(shelves);
-        gone.into_iter().for_each(|(namespace, stack)| self.touch(namespace, stack));
+        gone.into_iter()
+            .for_each(|(namespace, stack)| self.touch(namespace, stack));
         if !std::mem::replace(&mut self.filled, true) {
             self.cache.filled.send_modify(|n| *n += 1);
         }
@@ -243,7 +264,11 @@ fn stack(object: &DynamicObject) -> Option<String> {
 }
 
 fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
-    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject { types: None, metadata: meta.metadata, data: Value::Null };
+    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: None,
+        metadata: meta.metadata,
+        data: Value::Null,
+    };
     match event {
         Event::Apply(meta) => Event::Apply(full(meta)),
         Event::Delete(meta) => Event::Delete(full(meta)),
@@ -255,13 +280,22 @@ fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject>
 
 /// Drops everything that nobody reads: most of an object is its managed fields and its spec.
 fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
-    object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+    object.types = Some(TypeMeta {
+        api_version: resource.api_version.clone(),
+        kind: resource.kind.clone(),
+    });
     object.managed_fields_mut().clear();
-    object.annotations_mut().retain(|key, _| key.starts_with("llm.geeper.io/") || key == RETAINED_FOR);
+    object
+        .annotations_mut()
+        .retain(|key, _| key.starts_with("llm.geeper.io/") || key == RETAINED_FOR);
     let Keep::Fields(fields) = keep else { return };
-    let Some(data) = object.data.as_object_mut() else { return };
+    let Some(data) = object.data.as_object_mut() else {
+        return;
+    };
     let spec = data.get("spec").map(|spec| {
-        let kept = ["replicas", "volumeClaimTemplates"].into_iter().filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
+        let kept = ["replicas", "volumeClaimTemplates"]
+            .into_iter()
+            .filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
         Value::Object(kept.collect())
     });
     data.retain(|field, _| fields.contains(&field.as_str()));
@@ -272,7 +306,10 @@ fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
 
 /// The live form of what the API server answered to an apply, as the watch will bring it.
 pub(super) fn live(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
-    let keep = children().into_iter().find(|(r, _)| r.kind == resource.kind).map_or(Keep::Metadata, |(_, keep)| keep);
+    let keep = children()
+        .into_iter()
+        .find(|(r, _)| r.kind == resource.kind)
+        .map_or(Keep::Metadata, |(_, keep)| keep);
     slim(&mut object, resource, keep);
     object
 }
@@ -280,5 +317,8 @@ pub(super) fn live(mut object: DynamicObject, resource: &ApiResource) -> Dynamic
 /// How the API server addresses a live child.
 pub(super) fn resource(object: &DynamicObject) -> Option<ApiResource> {
     let kind = &object.types.as_ref()?.kind;
-    children().into_iter().map(|(resource, _)| resource).find(|r| r.kind == *kind)
+    children()
+        .into_iter()
+        .map(|(resource, _)| resource)
+        .find(|r| r.kind == *kind)
 }

@@ -2,8 +2,8 @@
 
 use crate::base::hash;
 use crate::base::object::Object;
-use kube::core::DynamicObject;
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use rand::Rng;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,9 @@ impl Memory {
     /// True when the object, as it should be, was sent, and nobody has changed it since.
     pub(super) fn is_sent(&self, owner: &str, object: &Object, live: Option<&DynamicObject>) -> bool {
         let mut all = self.lock();
-        let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else { return false };
+        let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else {
+            return false;
+        };
         if sent.hash != hash::of(&object.body) {
             return false;
         }
@@ -55,8 +57,17 @@ impl Memory {
 
     /// Notes what was sent, what the watch showed before, and what the API server answered.
     pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
-        let sent = Sent { hash: hash::of(&object.body), before: before.and_then(version), after: mark(answer), at: Instant::now() };
-        self.lock().entry(owner.to_string()).or_default().sent.insert(place(object), sent);
+        let sent = Sent {
+            hash: hash::of(&object.body),
+            before: before.and_then(version),
+            after: mark(answer),
+            at: Instant::now(),
+        };
+        self.lock()
+            .entry(owner.to_string())
+            .or_default()
+            .sent
+            .insert(place(object), sent);
     }
 
     /// How long to wait after one more failure.

@@ -38,13 +38,24 @@ impl Reconciles {
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
         };
         registry.register("reconciles", "Reconciles by kind and result", metrics.total.clone());
-        registry.register("reconcile_seconds", "Time of a reconcile by kind", metrics.seconds.clone());
+        registry.register(
+            "reconcile_seconds",
+            "Time of a reconcile by kind",
+            metrics.seconds.clone(),
+        );
         metrics
     }
 
     pub(super) fn observe(&self, kind: &str, failure: Option<Reason>, took: Duration) {
         let result = failure.map_or_else(|| "Ok".to_string(), Reason::name);
-        self.total.get_or_create(&Outcome { kind: kind.into(), result }).inc();
-        self.seconds.get_or_create(&Kind { kind: kind.into() }).observe(took.as_secs_f64());
+        self.total
+            .get_or_create(&Outcome {
+                kind: kind.into(),
+                result,
+            })
+            .inc();
+        self.seconds
+            .get_or_create(&Kind { kind: kind.into() })
+            .observe(took.as_secs_f64());
     }
 }

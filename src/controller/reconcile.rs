@@ -58,7 +58,9 @@ where
             return Ok(Action::await_change());
         }
     };
-    let Some(owner) = Owner::of(object) else { return Ok(Action::await_change()) };
+    let Some(owner) = Owner::of(object) else {
+        return Ok(Action::await_change());
+    };
     if object.meta().deletion_timestamp.is_some() {
         object.forget(&owner, context);
         context.memory.forget(&owner.uid);
@@ -68,9 +70,17 @@ where
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
     let replicas = object.replicas(&owner, context);
-    let mut outcome = Outcome { review: object.check(None, &context.settings), refused: vec![] };
+    let mut outcome = Outcome {
+        review: object.check(None, &context.settings),
+        refused: vec![],
+    };
     if !outcome.review.issues.iter().any(|i| i.fatal) {
-        let seen = Seen { settings: &context.settings, owner: &owner, live: &live, replicas: &replicas };
+        let seen = Seen {
+            settings: &context.settings,
+            owner: &owner,
+            live: &live,
+            replicas: &replicas,
+        };
         let desired = object.desired(&seen);
         let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
         let done = apply::apply(context, &manager, &owner, &desired, &mut live).await?;
@@ -80,10 +90,19 @@ where
         outcome.refused = done.refused;
         apply::prune(context, &owner, &desired, &mut live).await?;
     }
-    let seen = Seen { settings: &context.settings, owner: &owner, live: &live, replicas: &replicas };
+    let seen = Seen {
+        settings: &context.settings,
+        owner: &owner,
+        live: &live,
+        replicas: &replicas,
+    };
     let status = object.status(&seen, &outcome, now());
     report::report(context, &object, &owner, status).await?;
-    if outcome.refused.is_empty() { Ok(Action::requeue(jittered(context.resync))) } else { Err(Error::Refused(outcome.refused.len())) }
+    if outcome.refused.is_empty() {
+        Ok(Action::requeue(jittered(context.resync)))
+    } else {
+        Err(Error::Refused(outcome.refused.len()))
+    }
 }
 
 /// The object with its defaults, as the webhook would have stored it.
@@ -99,7 +118,9 @@ async fn release<K>(context: &Context, meta: &ObjectMeta) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else { return Ok(()) };
+    let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else {
+        return Ok(());
+    };
     let all = meta.finalizers.clone().unwrap_or_default();
     let left: Vec<&String> = all.iter().filter(|f| !FINALIZERS.contains(&f.as_str())).collect();
     if left.len() == all.len() {
@@ -111,10 +132,16 @@ where
     ]))
     .map_err(|e| Error::Json(name.clone(), e))?;
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    match api.patch_metadata(name, &PatchParams::default(), &Patch::Json::<Value>(patch)).await {
+    match api
+        .patch_metadata(name, &PatchParams::default(), &Patch::Json::<Value>(patch))
+        .await
+    {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(Error::Api { what: format!("remove the finalizers of {} {name}", K::kind(&())), source: Box::new(source) }),
+        Err(source) => Err(Error::Api {
+            what: format!("remove the finalizers of {} {name}", K::kind(&())),
+            source: Box::new(source),
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
 /// The field manager of every status.
@@ -19,7 +19,13 @@ const MANAGER: &str = "llm-operator-status";
 
 /// Who events come from.
 pub(super) fn recorder(client: &Client, pod: &str) -> Recorder {
-    Recorder::new(client.clone(), Reporter { controller: "llm-operator".into(), instance: Some(pod.to_string()) })
+    Recorder::new(
+        client.clone(),
+        Reporter {
+            controller: "llm-operator".into(),
+            instance: Some(pod.to_string()),
+        },
+    )
 }
 
 /// Writes the status where it differs, and tells of transitions.
@@ -27,7 +33,9 @@ pub(super) async fn report<K>(context: &Context, object: &K, owner: &Owner, stat
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let old = serde_json::to_value(object).map(|o| o["status"].clone()).unwrap_or_default();
+    let old = serde_json::to_value(object)
+        .map(|o| o["status"].clone())
+        .unwrap_or_default();
     if old == status {
         return Ok(());
     }
@@ -45,8 +53,13 @@ pub(super) async fn undecodable<K>(context: &Context, meta: &ObjectMeta, error: 
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let (Some(name), Some(namespace), Some(uid)) = (&meta.name, &meta.namespace, &meta.uid) else { return Ok(()) };
-    let message = format!("the stored object does not fit {}: {error}; apply it again in its present form", K::kind(&()));
+    let (Some(name), Some(namespace), Some(uid)) = (&meta.name, &meta.namespace, &meta.uid) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the stored object does not fit {}: {error}; apply it again in its present form",
+        K::kind(&())
+    );
     if !context.memory.is_news(uid, &message) {
         return Ok(());
     }
@@ -70,7 +83,13 @@ where
     Ok(())
 }
 
-async fn write<K>(context: &Context, namespace: &str, name: &str, uid: Option<&String>, status: Value) -> Result<(), Error>
+async fn write<K>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    uid: Option<&String>,
+    status: Value,
+) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
@@ -79,13 +98,22 @@ where
         "metadata": {"name": name, "namespace": namespace, "uid": uid},
         "status": status,
     });
-    let api: Api<kube::core::DynamicObject> =
-        Api::namespaced_with(context.client.clone(), namespace, &kube::discovery::ApiResource::erase::<K>(&()));
-    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+    let api: Api<kube::core::DynamicObject> = Api::namespaced_with(
+        context.client.clone(),
+        namespace,
+        &kube::discovery::ApiResource::erase::<K>(&()),
+    );
+    match api
+        .patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
+        .await
+    {
         Ok(_) => Ok(()),
         // Deleted, or deleted and made again, while we looked: there is nothing to say of it any more.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(source) => Err(Error::Api { what: format!("write the status of {} {name}", K::kind(&())), source: Box::new(source) }),
+        Err(source) => Err(Error::Api {
+            what: format!("write the status of {} {name}", K::kind(&())),
+            source: Box::new(source),
+        }),
     }
 }
 
@@ -115,9 +143,15 @@ fn transitions<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Cond
 /// An event that cannot be written is a line in the log, never a failure.
 async fn tell(context: &Context, reference: &ObjectReference, condition: &Condition) {
     let good = condition.type_ == "Ready" && condition.status == "True";
-    let waits = [Reason::Pulling, Reason::RollingOut, Reason::NoServer].iter().any(|r| r.name() == condition.reason);
+    let waits = [Reason::Pulling, Reason::RollingOut, Reason::NoServer]
+        .iter()
+        .any(|r| r.name() == condition.reason);
     let event = Event {
-        type_: if good || waits { EventType::Normal } else { EventType::Warning },
+        type_: if good || waits {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        },
         reason: condition.reason.clone(),
         note: Some(condition.message.clone()),
         action: "Reconcile".into(),

@@ -28,7 +28,9 @@ pub(super) trait Reached {
 
 impl Reached for LMDeployment {
     fn reached(&self, touched: &Touched) -> bool {
-        let Touched::Child { namespace, stack, .. } = touched else { return false };
+        let Touched::Child { namespace, stack, .. } = touched else {
+            return false;
+        };
         *stack == self.name_any() && self.namespace().as_deref() == Some(namespace)
     }
 
@@ -45,7 +47,12 @@ impl Reached for OllamaModel {
     fn reached(&self, touched: &Touched) -> bool {
         let target = &self.spec.target.deployment_ref.name;
         match touched {
-            Touched::Child { namespace, stack, pod: true } | Touched::Servers { namespace, name: stack } => {
+            Touched::Child {
+                namespace,
+                stack,
+                pod: true,
+            }
+            | Touched::Servers { namespace, name: stack } => {
                 stack == target && self.namespace().as_deref() == Some(namespace)
             }
             Touched::Child { .. } => false,
@@ -74,13 +81,27 @@ impl Reached for OllamaModel {
 
 /// The address of a server's pod; `None` for other pods and for those that are going.
 fn address(pod: &DynamicObject) -> Option<Address> {
-    let of_ollama = pod.labels().get("app.kubernetes.io/component").is_some_and(|c| c == ollama::NAME);
+    let of_ollama = pod
+        .labels()
+        .get("app.kubernetes.io/component")
+        .is_some_and(|c| c == ollama::NAME);
     let phase = pod.data["status"]["phase"].as_str().unwrap_or_default();
     if !of_ollama || pod.metadata.deletion_timestamp.is_some() || matches!(phase, "Succeeded" | "Failed") {
         return None;
     }
-    let container = pod.data["status"]["containerStatuses"].as_array().and_then(|c| c.first().cloned()).unwrap_or_default();
+    let container = pod.data["status"]["containerStatuses"]
+        .as_array()
+        .and_then(|c| c.first().cloned())
+        .unwrap_or_default();
     let running = !container["state"]["running"].is_null();
-    let ip = pod.data["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).filter(|_| running);
-    Some(Address { uid: pod.uid()?, pod: pod.name_any(), ip, start: container["restartCount"].as_i64().unwrap_or(0) })
+    let ip = pod.data["status"]["podIP"]
+        .as_str()
+        .and_then(|ip| ip.parse().ok())
+        .filter(|_| running);
+    Some(Address {
+        uid: pod.uid()?,
+        pod: pod.name_any(),
+        ip,
+        start: container["restartCount"].as_i64().unwrap_or(0),
+    })
 }

@@ -47,15 +47,26 @@ struct Tag {
 /// # Errors
 /// When the client cannot be built.
 pub fn http() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(Duration::from_secs(5)).no_proxy().build()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .no_proxy()
+        .build()
 }
 
 impl Ollama {
     /// The server at that address of a pod.
     #[must_use]
     pub fn new(http: reqwest::Client, address: IpAddr, port: i32) -> Self {
-        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        Self { http, url: format!("http://{host}:{port}") }
+        let host = if address.is_ipv6() {
+            format!("[{address}]")
+        } else {
+            address.to_string()
+        };
+        Self {
+            http,
+            url: format!("http://{host}:{port}"),
+        }
     }
 
     /// The models that it has.
@@ -64,7 +75,12 @@ impl Ollama {
     /// `ServerUnreachable` when it does not answer, or not as Ollama does.
     pub async fn models(&self) -> Result<Vec<Held>, Failure> {
         let ask = async {
-            let answer = self.http.get(format!("{}/api/tags", self.url)).send().await?.error_for_status()?;
+            let answer = self
+                .http
+                .get(format!("{}/api/tags", self.url))
+                .send()
+                .await?
+                .error_for_status()?;
             let mut body = vec![];
             let mut stream = answer.bytes_stream();
             while let Some(chunk) = stream.next().await {
@@ -75,9 +91,21 @@ impl Ollama {
             }
             Ok::<_, reqwest::Error>(body)
         };
-        let body = timeout(ANSWER, ask).await.map_err(|_| unreachable("no answer in 10 s"))?.map_err(|e| unreachable(&plain(&e)))?;
-        let tags: Tags = serde_json::from_slice(&body).map_err(|_| unreachable("/api/tags is not what Ollama answers"))?;
-        Ok(tags.models.into_iter().map(|t| Held { name: t.name, digest: t.digest, size: t.size }).collect())
+        let body = timeout(ANSWER, ask)
+            .await
+            .map_err(|_| unreachable("no answer in 10 s"))?
+            .map_err(|e| unreachable(&plain(&e)))?;
+        let tags: Tags =
+            serde_json::from_slice(&body).map_err(|_| unreachable("/api/tags is not what Ollama answers"))?;
+        Ok(tags
+            .models
+            .into_iter()
+            .map(|t| Held {
+                name: t.name,
+                digest: t.digest,
+                size: t.size,
+            })
+            .collect())
     }
 
     /// Pulls a model, and tells of each change in how far it is. Dropping the future ends the download; the server
@@ -89,7 +117,10 @@ impl Ollama {
     pub async fn pull(&self, model: &str, insecure: bool, mut told: impl FnMut(i64, i64)) -> Result<(), Failure> {
         let body = serde_json::json!({"model": model, "insecure": insecure, "stream": true});
         let ask = self.http.post(format!("{}/api/pull", self.url)).json(&body).send();
-        let answer = timeout(STALL, ask).await.map_err(|_| stalled())?.map_err(|e| unreachable(&plain(&e)))?;
+        let answer = timeout(STALL, ask)
+            .await
+            .map_err(|_| stalled())?
+            .map_err(|e| unreachable(&plain(&e)))?;
         if !answer.status().is_success() {
             return Err(refused(answer).await);
         }
@@ -98,7 +129,9 @@ impl Ollama {
         let (mut bytes, mut moved) = (tally.bytes(), Instant::now());
         loop {
             let patience = if tally.verifying { VERIFY } else { STALL };
-            let Ok(next) = tokio::time::timeout_at(moved + patience, stream.next()).await else { return Err(stalled()) };
+            let Ok(next) = tokio::time::timeout_at(moved + patience, stream.next()).await else {
+                return Err(stalled());
+            };
             let Some(chunk) = next else { break };
             buffer.extend_from_slice(&chunk.map_err(|e| invalid(&format!("the stream broke: {}", plain(&e))))?);
             let verifying = tally.verifying;
@@ -111,7 +144,11 @@ impl Ollama {
                 return Err(stalled());
             }
         }
-        if tally.succeeded { Ok(()) } else { Err(invalid("the stream ended without success")) }
+        if tally.succeeded {
+            Ok(())
+        } else {
+            Err(invalid("the stream ended without success"))
+        }
     }
 }
 
@@ -121,10 +158,15 @@ fn take_lines(buffer: &mut Vec<u8>, tally: &mut Tally) -> Result<(), Failure> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_slice(&line).map_err(|_| invalid("a line of the stream is not what Ollama sends"))?;
+        let line: Line =
+            serde_json::from_slice(&line).map_err(|_| invalid("a line of the stream is not what Ollama sends"))?;
         tally.take(line)?;
     }
-    if buffer.len() > LONGEST_LINE { Err(invalid("a line of the stream has no end")) } else { Ok(()) }
+    if buffer.len() > LONGEST_LINE {
+        Err(invalid("a line of the stream has no end"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Errors before the first line come with a status of their own and `{"error": …}`.
@@ -147,13 +189,22 @@ fn plain(error: &reqwest::Error) -> String {
 }
 
 fn unreachable(message: &str) -> Failure {
-    Failure { reason: Reason::ServerUnreachable, message: format!("the server does not answer: {message}") }
+    Failure {
+        reason: Reason::ServerUnreachable,
+        message: format!("the server does not answer: {message}"),
+    }
 }
 
 fn invalid(message: &str) -> Failure {
-    Failure { reason: Reason::InvalidStream, message: message.into() }
+    Failure {
+        reason: Reason::InvalidStream,
+        message: message.into(),
+    }
 }
 
 fn stalled() -> Failure {
-    Failure { reason: Reason::PullStalled, message: "no byte came for a minute; the pull goes on from where it was".into() }
+    Failure {
+        reason: Reason::PullStalled,
+        message: "no byte came for a minute; the pull goes on from where it was".into(),
+    }
 }

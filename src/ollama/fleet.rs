@@ -72,7 +72,10 @@ struct Job {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        self.pulls.values().filter_map(|job| job.task.as_ref()).for_each(AbortHandle::abort);
+        self.pulls
+            .values()
+            .filter_map(|job| job.task.as_ref())
+            .for_each(AbortHandle::abort);
     }
 }
 
@@ -81,7 +84,13 @@ impl Fleet {
     #[must_use]
     pub fn new(http: reqwest::Client, bounds: Models, news: mpsc::UnboundedSender<Stack>) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(bounds.pulls.max(1)));
-        Arc::new(Self { http, bounds, all, servers: Mutex::default(), news })
+        Arc::new(Self {
+            http,
+            bounds,
+            all,
+            servers: Mutex::default(),
+            news,
+        })
     }
 
     /// The servers of a stack as far as this model is concerned. Asks those that were not asked for a while, and
@@ -91,7 +100,9 @@ impl Fleet {
         known.retain(|uid, k| k.stack != *stack || pods.iter().any(|p| p.uid == *uid));
         pods.iter()
             .map(|pod| {
-                let server = known.entry(pod.uid.clone()).or_insert_with(|| Known::new(stack, pod, &self.bounds));
+                let server = known
+                    .entry(pod.uid.clone())
+                    .or_insert_with(|| Known::new(stack, pod, &self.bounds));
                 if server.address != *pod {
                     server.address = pod.clone();
                     server.next = Some(Instant::now());
@@ -245,9 +256,14 @@ impl Known {
         match answer {
             Err(failure) => self.inventory = Inventory::Silent(failure),
             Ok(models) => {
-                let has = |key: &str| models.iter().any(|h| ModelName::parse(&h.name).is_ok_and(|n| n.key() == key));
+                let has = |key: &str| {
+                    models
+                        .iter()
+                        .any(|h| ModelName::parse(&h.name).is_ok_and(|n| n.key() == key))
+                };
                 let settled = |job: &Job| job.ended.is_some_and(|at| at.elapsed() > TELL);
-                self.pulls.retain(|key, job| job.state != Pull::Done || has(key) || !settled(job));
+                self.pulls
+                    .retain(|key, job| job.state != Pull::Done || has(key) || !settled(job));
                 self.inventory = Inventory::Known(models);
             }
         }
@@ -260,13 +276,23 @@ impl Known {
             Inventory::Silent(_) if self.silences < 3 => Inventory::Unknown,
             other => other.clone(),
         };
-        Server { pod: self.address.pod.clone(), inventory, pull }
+        Server {
+            pod: self.address.pod.clone(),
+            inventory,
+            pull,
+        }
     }
 }
 
 impl Job {
     fn new() -> Self {
-        Self { state: Pull::Waiting(None), failures: 0, next: Instant::now(), ended: None, task: None }
+        Self {
+            state: Pull::Waiting(None),
+            failures: 0,
+            next: Instant::now(),
+            ended: None,
+            task: None,
+        }
     }
 }
 

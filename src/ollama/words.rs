@@ -58,7 +58,9 @@ impl Tally {
     /// Bytes that have arrived, and bytes in all.
     #[must_use]
     pub fn bytes(&self) -> (i64, i64) {
-        self.layers.values().fold((0, 0), |(done, all), (completed, total)| (done + completed, all + total))
+        self.layers.values().fold((0, 0), |(done, all), (completed, total)| {
+            (done + completed, all + total)
+        })
     }
 }
 
@@ -75,12 +77,24 @@ pub fn failure(text: &str) -> Failure {
         Reason::UnknownModel
     } else if has(&["digest mismatch"]) {
         Reason::DigestMismatch
-    } else if has(&["pull model manifest", "dial tcp", "connection re", "eof", "timeout", "deadline", "location header", "max retries"]) {
+    } else if has(&[
+        "pull model manifest",
+        "dial tcp",
+        "connection re",
+        "eof",
+        "timeout",
+        "deadline",
+        "location header",
+        "max retries",
+    ]) {
         Reason::RegistryError
     } else {
         Reason::PullFailed
     };
-    Failure { reason, message: normalised(text) }
+    Failure {
+        reason,
+        message: normalised(text),
+    }
 }
 
 /// One line, without the ports that differ at each attempt, and not too long.
@@ -94,7 +108,8 @@ pub fn normalised(text: &str) -> String {
         let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
         out.push_str(before);
         // A port follows an address; `500: boom` and `sha256:12ab` have no digits-only number behind the colon.
-        let is_port = (2..=5).contains(&digits) && !after[1 + digits..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        let is_port =
+            (2..=5).contains(&digits) && !after[1 + digits..].starts_with(|c: char| c.is_ascii_alphanumeric());
         if !is_port {
             out.push(':');
         }
@@ -112,8 +127,14 @@ mod tests {
     fn errors_are_told_apart_by_ollamas_words() {
         let reason = |text: &str| failure(text).reason;
         assert_eq!(reason("pull model manifest: file does not exist"), Reason::UnknownModel);
-        assert_eq!(reason("write /data/models/blobs/sha256-45bf-partial: no space left on device"), Reason::DiskFull);
-        assert_eq!(reason("digest mismatch, file must be downloaded again: want sha256:5a, got sha256:cf"), Reason::DigestMismatch);
+        assert_eq!(
+            reason("write /data/models/blobs/sha256-45bf-partial: no space left on device"),
+            Reason::DiskFull
+        );
+        assert_eq!(
+            reason("digest mismatch, file must be downloaded again: want sha256:5a, got sha256:cf"),
+            Reason::DigestMismatch
+        );
         assert_eq!(reason("pull model manifest: 500: boom"), Reason::RegistryError);
         assert_eq!(reason("max retries exceeded: unexpected EOF"), Reason::RegistryError);
         assert_eq!(reason("invalid model name"), Reason::BadName);
@@ -123,8 +144,14 @@ mod tests {
     #[test]
     fn ports_are_left_out() {
         let text = "Get \"http://registry.test:5000/v2/x\": dial tcp 10.0.0.1:5000: connect: connection refused";
-        assert_eq!(normalised(text), "Get \"http://registry.test/v2/x\": dial tcp 10.0.0.1: connect: connection refused");
-        assert_eq!(normalised("pull model manifest: 500: boom\nmore"), "pull model manifest: 500: boom");
+        assert_eq!(
+            normalised(text),
+            "Get \"http://registry.test/v2/x\": dial tcp 10.0.0.1: connect: connection refused"
+        );
+        assert_eq!(
+            normalised("pull model manifest: 500: boom\nmore"),
+            "pull model manifest: 500: boom"
+        );
     }
 
     #[test]
@@ -132,9 +159,19 @@ mod tests {
         let line = |json: &str| serde_json::from_str::<Line>(json).unwrap();
         let mut tally = Tally::default();
         tally.take(line(r#"{"status":"pulling manifest"}"#)).unwrap();
-        tally.take(line(r#"{"status":"pulling 45","digest":"sha256:45","total":100}"#)).unwrap();
-        tally.take(line(r#"{"status":"pulling 46","digest":"sha256:46","total":10,"completed":10}"#)).unwrap();
-        tally.take(line(r#"{"status":"pulling 45","digest":"sha256:45","total":100,"completed":40}"#)).unwrap();
+        tally
+            .take(line(r#"{"status":"pulling 45","digest":"sha256:45","total":100}"#))
+            .unwrap();
+        tally
+            .take(line(
+                r#"{"status":"pulling 46","digest":"sha256:46","total":10,"completed":10}"#,
+            ))
+            .unwrap();
+        tally
+            .take(line(
+                r#"{"status":"pulling 45","digest":"sha256:45","total":100,"completed":40}"#,
+            ))
+            .unwrap();
         assert_eq!(tally.bytes(), (50, 110));
         tally.take(line(r#"{"status":"verifying sha256 digest"}"#)).unwrap();
         assert!(tally.verifying && !tally.succeeded);

@@ -1,0 +1,3 @@
+//! The admission webhooks: AdmissionReview in, AdmissionReview out, over TLS.
+
+pub mod tls;
