@@ -1,6 +1,7 @@
 //! llm-operator: runs private LLM stacks on Kubernetes.
 
 pub mod base;
+pub mod cli;
 pub mod component;
 pub mod controller;
 pub mod health;

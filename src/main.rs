@@ -1,2 +1,7 @@
-//! The process: see `cli`.
-fn main() {}
+//! The process; everything is in `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    llm_operator::cli::main()
+}

@@ -1,0 +1,189 @@
+//! Manifests without a cluster: the same checks and the same objects as with one.
+
+use crate::base::issue::{Issue, Review};
+use crate::base::settings::Settings;
+use crate::kind::{self, Form};
+use anyhow::Context;
+use serde_json::Value;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// One document of a file.
+struct Manifest {
+    /// `<file>: <Kind> <name>`.
+    title: String,
+    form: Form,
+    object: Value,
+}
+
+/// Says what the webhooks would say. Fails when one manifest would be refused.
+pub(super) fn validate(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let settings = settings(config)?;
+    let (mut refused, mut seen) = (0, 0);
+    for file in expand(files)? {
+        for manifest in read(&file)? {
+            seen += 1;
+            let review = manifest.review(&settings);
+            review
+                .spoken()
+                .iter()
+                .for_each(|warning| eprintln!("{}: warning: {warning}", manifest.title));
+            review
+                .issues
+                .iter()
+                .for_each(|issue| eprintln!("{}: {issue}", manifest.title));
+            refused += usize::from(!review.issues.is_empty());
+        }
+    }
+    anyhow::ensure!(seen > 0, "no object of this operator in {}", names(files));
+    println!("{} of {seen} manifests are good", seen - refused);
+    Ok(if refused == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints the objects of each manifest, as multi-document YAML. Fails, and prints nothing, when one is wrong.
+pub(super) fn render(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let settings = settings(config)?;
+    let mut out = String::new();
+    for file in expand(files)? {
+        for manifest in read(&file)? {
+            let issues = manifest.review(&settings).issues;
+            anyhow::ensure!(issues.is_empty(), "{}: {}", manifest.title, list(&issues));
+            let objects = (manifest.form.render)(&manifest.object, &settings).map_err(anyhow::Error::msg)?;
+            for object in objects {
+                out.push_str("---\n");
+                out.push_str(&serde_saphyr::to_string(&object.body)?);
+            }
+        }
+    }
+    print!("{out}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings file; without one, what an empty file means.
+///
+/// # Errors
+/// When it cannot be read, or does not fit.
+pub(super) fn settings(path: Option<&Path>) -> anyhow::Result<Settings> {
+    let Some(path) = path else {
+        return Ok(Settings::default());
+    };
+    let text = fs::read_to_string(path).with_context(|| format!("settings file {}", path.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("settings file {}", path.display()))
+}
+
+impl Manifest {
+    fn review(&self, settings: &Settings) -> Review {
+        let mut filled = self.object.clone();
+        (self.form.fill)(&mut filled);
+        let mut review = (self.form.review)(&filled, None, settings).unwrap_or_else(|why| {
+            let issue = Issue::invalid(
+                "spec",
+                "form",
+                Value::Null,
+                format!("does not fit {}: {why}", self.form.kind),
+            );
+            Review {
+                issues: vec![issue],
+                warnings: vec![],
+            }
+        });
+        review.issues.extend(self.unknown_fields());
+        review
+    }
+
+    /// Fields that the API server would drop or refuse.
+    fn unknown_fields(&self) -> Vec<Issue> {
+        let crd = serde_json::to_value((self.form.crd)()).unwrap_or_default();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let mut found = vec![];
+        unknown(schema, &self.object["spec"], "spec", &mut found);
+        found
+            .into_iter()
+            .map(|path| Issue::forbidden(path, "unknown", "there is no such field; see docs/reference.md"))
+            .collect()
+    }
+}
+
+fn unknown(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    if schema["x-kubernetes-preserve-unknown-fields"] == Value::Bool(true) {
+        return;
+    }
+    match value {
+        Value::Object(fields) if schema["properties"].is_object() => {
+            for (name, value) in fields {
+                let at = format!("{path}.{name}");
+                match &schema["properties"][name.as_str()] {
+                    Value::Null => found.push(at),
+                    known => unknown(known, value, &at, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(i, item)| unknown(&schema["items"], item, &format!("{path}[{i}]"), found));
+        }
+        _ => {}
+    }
+}
+
+/// Files as they are, folders as the YAML files in them, in the order of their names.
+fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut out = vec![];
+    for file in files {
+        if !file.is_dir() {
+            out.push(file.clone());
+            continue;
+        }
+        let entries = fs::read_dir(file).with_context(|| format!("folder {}", file.display()))?;
+        let mut inside = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
+        inside.retain(|p| {
+            p.extension()
+                .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|y| e == *y))
+        });
+        inside.sort();
+        out.append(&mut inside);
+    }
+    Ok(out)
+}
+
+/// The objects of this operator in a file; others are passed over, as `kubectl apply -f` takes files of all kinds.
+fn read(file: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    } else {
+        text = fs::read_to_string(file).with_context(|| format!("file {}", file.display()))?;
+    }
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).with_context(|| format!("file {}", file.display()))?;
+    let manifest = |object: Value| {
+        let form = kind::of(&object)?;
+        let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
+        Some(Manifest {
+            title: format!("{}: {} {name}", file.display(), form.kind),
+            form,
+            object,
+        })
+    };
+    Ok(documents.into_iter().filter_map(manifest).collect())
+}
+
+fn names(files: &[PathBuf]) -> String {
+    files
+        .iter()
+        .map(|f| f.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn list(issues: &[Issue]) -> String {
+    issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,205 @@
+//! The operator's process: every replica serves, the one that holds the Lease reconciles.
+
+use super::manifests;
+use crate::controller::{self, metrics::Reconciles};
+use crate::health::{self, Gates};
+use crate::lease::{self, Claim, standing::Terms};
+use crate::metrics;
+use crate::server::Port;
+use anyhow::Context;
+use kube::Client;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Arguments of `run`; each is also an environment variable.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The namespace that the operator runs in.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "llm-operator-system")]
+    namespace: String,
+    /// The name of this pod.
+    #[arg(long, env = "POD_NAME", default_value = "llm-operator")]
+    pod_name: String,
+    /// The Service of the webhooks, which their certificate is for.
+    #[arg(long, env = "SERVICE_NAME", default_value = "llm-operator-webhook")]
+    service_name: String,
+    /// The Secret of the certificate authority of the webhooks.
+    #[arg(long, env = "CA_SECRET", default_value = "llm-operator-webhook-ca")]
+    ca_secret: String,
+    /// The Lease by which one replica is chosen.
+    #[arg(long, env = "LEASE", default_value = "llm-operator-leader")]
+    lease: String,
+    /// The MutatingWebhookConfiguration whose caBundle is kept up.
+    #[arg(
+        long,
+        env = "MUTATING_WEBHOOK",
+        default_value = "llm-operator-system-llm-operator-mutating"
+    )]
+    mutating_webhook: String,
+    /// The ValidatingWebhookConfiguration whose caBundle is kept up.
+    #[arg(
+        long,
+        env = "VALIDATING_WEBHOOK",
+        default_value = "llm-operator-system-llm-operator-validating"
+    )]
+    validating_webhook: String,
+    /// Where the webhooks are served.
+    #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:10250")]
+    webhook_address: SocketAddr,
+    /// Where probes are answered.
+    #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
+    health_address: SocketAddr,
+    /// Where metrics are served.
+    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
+    metrics_address: SocketAddr,
+    /// A namespace to watch; may be given several times. Default: all.
+    #[arg(long = "watch-namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+    /// What is logged: a level, or directives such as `info,kube=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    log_level: String,
+    /// How it is logged.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+    /// The settings file.
+    #[arg(long, env = "CONFIG")]
+    config: Option<PathBuf>,
+    /// Seconds after which an unchanged object is looked at again.
+    #[arg(long, env = "RESYNC_SECONDS", default_value_t = 600)]
+    resync_seconds: u64,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Runs until a signal, or until something that must not end has ended.
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    logging(&args);
+    // Two providers in one binary would leave rustls without a default; the first one installed is it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(operate(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn operate(args: Args) -> anyhow::Result<()> {
+    let mut settings = manifests::settings(args.config.as_deref())?;
+    settings.namespace.clone_from(&args.namespace);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = args.pod_name, "starting");
+    let client = Client::try_default().await.context("no way to the API server")?;
+    // `stop` begins the end; `last` is for what must answer until everything else has ended.
+    let (stop, last) = (CancellationToken::new(), CancellationToken::new());
+    let gates = Gates::default();
+    let mut registry = metrics::registry();
+    let reconciles = Reconciles::register(&mut registry);
+    let inside = [
+        Port::inside(
+            listen(args.health_address, "health").await?,
+            health::router(gates.clone()),
+        ),
+        Port::inside(
+            listen(args.metrics_address, "metrics").await?,
+            metrics::router(Arc::new(registry)),
+        ),
+    ];
+    let inside = inside.map(|port| tokio::spawn(port.serve(last.clone())));
+    tokio::spawn(signals(stop.clone(), gates.clone()));
+    let claim = lease::claim(client.clone(), &args.lease());
+    let config = controller::Config {
+        client,
+        settings,
+        namespaces: args.watch_namespaces.clone(),
+        pod: args.pod_name.clone(),
+        resync: Duration::from_secs(args.resync_seconds),
+        metrics: reconciles,
+    };
+    let result = lead(claim, config, stop.clone()).await;
+    gates.drain();
+    stop.cancel();
+    last.cancel();
+    for port in inside {
+        port.await?;
+    }
+    result
+}
+
+/// Reconciles for as long as this replica holds the Lease. Ends with the stop; an error when the Lease is lost, after
+/// which nothing may be written, so the process must end.
+async fn lead(mut claim: Claim, config: controller::Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let led = tokio::select! {
+        led = claim.led() => { led?; true }
+        () = stop.cancelled() => false,
+    };
+    if led {
+        tokio::select! {
+            biased;
+            lost = claim.lost() => return Err(lost.into()),
+            result = controller::run(config, stop) => result?,
+        }
+    }
+    claim.release().await;
+    Ok(())
+}
+
+/// Begins the end at SIGTERM, or Ctrl-C.
+async fn signals(stop: CancellationToken, gates: Gates) {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received: the process would never end cleanly");
+        }
+    }
+    tracing::info!("stopping");
+    gates.drain();
+    stop.cancel();
+}
+
+async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for {what}"))
+}
+
+fn logging(args: &Args) {
+    let filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|error| {
+        eprintln!("warning: --log-level {}: {error}; info is used", args.log_level);
+        EnvFilter::new("info")
+    });
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match args.log_format {
+        Format::Json => log.json().flatten_event(true).init(),
+        Format::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+    }
+}
+
+impl Args {
+    fn lease(&self) -> lease::Config {
+        lease::Config {
+            namespace: self.namespace.clone(),
+            name: self.lease.clone(),
+            pod: self.pod_name.clone(),
+            terms: Terms::default(),
+        }
+    }
+}
