@@ -51,7 +51,7 @@ pub struct Common {
     pub env_vars: Option<Vec<Variable>>,
     /// Secrets and ConfigMaps whose keys become variables (core/v1 EnvFromSource). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub env_from: Option<Vec<Value>>,
     /// Further arguments of the process. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,26 +59,26 @@ pub struct Common {
     pub extra_args: Option<Vec<String>>,
     /// Further volumes of the pod (core/v1 Volume). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub volumes: Option<Vec<Value>>,
     /// Where those volumes are mounted (core/v1 VolumeMount). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub volume_mounts: Option<Vec<Value>>,
     /// Containers that run to their end before the component starts (core/v1 Container). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub init_containers: Option<Vec<Value>>,
     /// Labels that a node must have. Default: any node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<BTreeMap<String, String>>,
     /// Taints that the pods tolerate (core/v1 Toleration). Default: none, with a GPU that of its resource.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub tolerations: Option<Vec<Value>>,
     /// Scheduling rules (core/v1 Affinity). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::object")]
+    #[schemars(schema_with = "crd::object", default)]
     pub affinity: Option<Value>,
     /// The RuntimeClass of the pods, such as `nvidia`. Default: the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,11 +99,11 @@ pub struct Common {
     pub pod_labels: Option<BTreeMap<String, String>>,
     /// Laid over the pod's security context (core/v1 PodSecurityContext). Default: Pod Security "restricted".
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::object")]
+    #[schemars(schema_with = "crd::object", default)]
     pub pod_security_context: Option<Value>,
     /// Laid over the container's security context (core/v1 SecurityContext). Default: Pod Security "restricted".
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::object")]
+    #[schemars(schema_with = "crd::object", default)]
     pub security_context: Option<Value>,
     /// Deprecated: `service.type`, which counts where both are given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,11 +138,11 @@ pub enum PullPolicy {
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::quantities")]
+    #[schemars(schema_with = "crd::quantities", default)]
     pub requests: Option<BTreeMap<String, Value>>,
     /// What the container may use at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::quantities")]
+    #[schemars(schema_with = "crd::quantities", default)]
     pub limits: Option<BTreeMap<String, Value>>,
 }
 
@@ -193,7 +193,7 @@ pub struct Variable {
     pub value: Option<String>,
     /// Where its value comes from (core/v1 EnvVarSource).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::object")]
+    #[schemars(schema_with = "crd::object", default)]
     pub value_from: Option<Value>,
 }
 
@@ -230,7 +230,7 @@ pub struct Persistence {
     pub enabled: Option<bool>,
     /// The size of the claim; it may grow. Default: as said at the component.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::quantity")]
+    #[schemars(schema_with = "crd::quantity", default)]
     pub size: Option<Value>,
     /// The StorageClass; fixed once there is a claim. Default: the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -286,7 +286,7 @@ pub struct IngressSpec {
     pub annotations: Option<BTreeMap<String, String>>,
     /// A list of `{hosts, secretName}`, or one such object. Default: no TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::value")]
+    #[schemars(schema_with = "crd::value", default)]
     pub tls: Option<Value>,
 }
 
@@ -325,7 +325,7 @@ pub struct NetworkPolicySpec {
     pub enabled: Option<bool>,
     /// Who may reach Ollama and Tabby (networking/v1 NetworkPolicyPeer). Default: everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::objects")]
+    #[schemars(schema_with = "crd::objects", default)]
     pub from: Option<Vec<Value>>,
 }
 

@@ -61,7 +61,7 @@ pub struct OllamaSpec {
     pub replicas: Option<i32>,
     /// Models to pull: each a string `name[:tag]`, or an object `{name, tag, pullPolicy, insecure}`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::base::crd::anything")]
+    #[schemars(schema_with = "crate::base::crd::anything", default)]
     pub models: Option<Vec<Value>>,
     /// Where the models are kept. Default: off (pulled again for every new pod), size 50Gi.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub struct OllamaSpec {
     pub drain_seconds: Option<i32>,
     /// How long a model stays loaded (OLLAMA_KEEP_ALIVE), such as `10m`, seconds, or -1 for ever. Default: 5m.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::base::crd::quantity")]
+    #[schemars(schema_with = "crate::base::crd::quantity", default)]
     pub keep_alive: Option<Value>,
     /// Answers at a time for each model (OLLAMA_NUM_PARALLEL). Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
