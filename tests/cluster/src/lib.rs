@@ -1,1 +1,6 @@
 //! Real Kubernetes clusters for tests and the demo.
+
+pub mod faults;
+pub mod gguf;
+
+pub mod registry;
