@@ -2,5 +2,5 @@
 
 pub mod faults;
 pub mod gguf;
-
+pub mod images;
 pub mod registry;
