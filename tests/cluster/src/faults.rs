@@ -13,19 +13,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use serde_json::json;
 
-pub(crate) mod body;
+mod body;
 mod leaf;
 pub(crate) mod listen;
 mod rule;
 mod upstream;
 mod wire;
 
+pub use body::Body;
 pub use leaf::Leaf;
 pub use rule::{Effect, Rule};
 pub use upstream::Upstream;
 pub use wire::{Record, Wire};
 
-use body::Body;
 use listen::Server;
 
 /// A running proxy; it ends, and breaks all its connections, when it is dropped.

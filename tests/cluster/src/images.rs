@@ -13,6 +13,7 @@ mod debian;
 mod layer;
 mod needs;
 mod operator;
+mod pause;
 
 /// The name of the image behind every pod sandbox.
 pub const PAUSE: &str = "localhost/pause:1";
@@ -30,12 +31,12 @@ pub struct Image {
     pub archive: PathBuf,
 }
 
-/// [`PAUSE`]; needs the package busybox-static.
+/// [`PAUSE`] around a static program that waits and reaps.
 ///
 /// # Errors
-/// If busybox is missing or not static, or the archive cannot be written.
-pub fn pause() -> anyhow::Result<Image> {
-    busybox::pause()
+/// If the program is not static, or the archive cannot be written.
+pub fn pause(program: &Path) -> anyhow::Result<Image> {
+    pause::image(program)
 }
 
 /// [`BUSYBOX`]; needs the package busybox-static.

@@ -23,7 +23,7 @@ pub use control::{Digests, Order, Remote};
 pub use package::Package;
 
 use crate::{
-    faults::{Wire, body::Body, listen::Server},
+    faults::{Body, Wire, listen::Server},
     gguf::Model,
 };
 use store::Store;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{Effect, Wire};
 
 /// The body of an answer. An error in it closes the connection.
-pub(crate) type Body = UnsyncBoxBody<Bytes, anyhow::Error>;
+pub type Body = UnsyncBoxBody<Bytes, anyhow::Error>;
 
 struct Spoiled {
     wire: Wire,

@@ -78,8 +78,12 @@ impl Upstream {
         Ok(Self { host, port, tls: None })
     }
 
-    /// Sends a request whose URI is a path, with all its headers, over a connection of its own.
-    pub(crate) async fn send<B>(&self, mut request: Request<B>) -> anyhow::Result<Response<Body>>
+    /// Sends a request whose URI is a path, with all its headers, over a connection of its own, and returns once the
+    /// head of the answer is there. There is no time limit.
+    ///
+    /// # Errors
+    /// If there is no connection, or it ends before the answer.
+    pub async fn send<B>(&self, mut request: Request<B>) -> anyhow::Result<Response<Body>>
     where
         B: hyper::body::Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
     {

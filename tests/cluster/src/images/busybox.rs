@@ -4,11 +4,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Image, PAUSE, archive, cache, layer::Layer, needs};
+use super::{Image, archive, cache, layer::Layer, needs};
 
 /// The machine's busybox and the names of its applets.
 pub(super) struct Busybox {
-    pub(super) program: Vec<u8>,
+    program: Vec<u8>,
     applets: String,
 }
 
@@ -38,23 +38,6 @@ impl Busybox {
         )?;
         layer.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")
     }
-}
-
-/// The container that holds a pod's namespaces: it sleeps for 68 years. Containerd ends it with SIGKILL, so it need
-/// not listen to any other signal.
-pub(super) fn pause() -> anyhow::Result<Image> {
-    let busybox = Busybox::find()?;
-    let config = json!({"Entrypoint": ["/bin/busybox", "sleep", "2147483647"], "User": "65535:65535"});
-    let archive = cache::archive("pause", &[&busybox.program], |out| {
-        archive::write(PAUSE, &config, out, |layer| {
-            layer.folder("bin", 0o755)?;
-            layer.file("bin/busybox", 0o755, &busybox.program)
-        })
-    })?;
-    Ok(Image {
-        name: PAUSE.to_owned(),
-        archive,
-    })
 }
 
 /// A shell and the usual tools under this name.

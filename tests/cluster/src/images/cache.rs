@@ -10,13 +10,14 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 /// The code that makes images is part of what goes into them.
-const RECIPES: [&str; 6] = [
+const RECIPES: [&str; 7] = [
     include_str!("../images.rs"),
     include_str!("archive.rs"),
     include_str!("busybox.rs"),
     include_str!("debian.rs"),
     include_str!("layer.rs"),
     include_str!("operator.rs"),
+    include_str!("pause.rs"),
 ];
 
 /// How long an archive that is made no more is kept.

@@ -33,7 +33,7 @@ pub(super) fn ollama(binary: &Path) -> anyhow::Result<Image> {
         archive::write(OLLAMA, &config, out, |layer| {
             layer.tree(scratch.path(), &needed)?;
             complete(layer, scratch.path())?;
-            layer.file("usr/bin/ollama", 0o755, &program) // `/bin` is a link to `usr/bin`
+            layer.file(&format!("{}/ollama", bin(scratch.path())), 0o755, &program)
         })
     })?;
     Ok(Image {
@@ -87,10 +87,19 @@ fn complete(layer: &mut Layer, unpacked: &Path) -> anyhow::Result<()> {
     layer.file("etc/group", 0o644, GROUP)?;
     layer.file("etc/nsswitch.conf", 0o644, NSSWITCH)?;
     layer.file("etc/ssl/certs/ca-certificates.crt", 0o644, &authorities(unpacked)?)?;
-    if !unpacked.join("usr/bin/sh").is_symlink() {
-        layer.symlink("usr/bin/sh", "dash")?;
+    if !unpacked.join("bin/sh").exists() {
+        layer.symlink(&format!("{}/sh", bin(unpacked)), "dash")?;
     }
     Ok(())
+}
+
+/// Where files of `/bin` lie in a layer: newer suites have a link there.
+fn bin(unpacked: &Path) -> &'static str {
+    if unpacked.join("bin").is_symlink() {
+        "usr/bin"
+    } else {
+        "bin"
+    }
 }
 
 fn authorities(unpacked: &Path) -> anyhow::Result<Vec<u8>> {

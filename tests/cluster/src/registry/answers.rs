@@ -11,7 +11,7 @@ use super::{
     package::{MANIFEST, digest},
     store::Store,
 };
-use crate::faults::body::Body;
+use crate::faults::Body;
 
 const DIGEST: &str = "docker-content-digest";
 

@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Package, Registry, answers::json};
-use crate::faults::{Record, Rule, Upstream, body::Body};
+use crate::faults::{Body, Record, Rule, Upstream};
 
 /// What to change; what is absent stays as it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
