@@ -163,11 +163,11 @@ async fn refusals_reach_the_caller_in_ollamas_words() {
         "pull model manifest: 429: slow down"
     );
 
-    running
-        .wire()
-        .inject(Rule::on("GET", "/manifests/", Effect::Drop).times(1));
+    // Not just once: a client tries again by itself when a connection that it used before turns out closed.
+    running.wire().inject(Rule::on("GET", "/manifests/", Effect::Drop));
     let dropped = error(ollama.pull(&name).await.end().await);
     assert!(dropped.contains("EOF"), "{dropped}");
+    running.wire().replace(Vec::new());
 
     let [whole, wrong] = [Effect::Delay { millis: 0 }, Effect::Corrupt { at: 5000 }];
     running.wire().inject(Rule::on("GET", "/blobs/", whole).times(1));
