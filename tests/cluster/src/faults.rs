@@ -16,15 +16,18 @@ use serde_json::json;
 mod body;
 mod leaf;
 pub(crate) mod listen;
+mod pace;
+mod record;
 mod rule;
 mod upstream;
 mod wire;
 
 pub use body::Body;
 pub use leaf::Leaf;
-pub use rule::{Effect, Rule};
+pub use record::Record;
+pub use rule::{Answer, Effect, Rule};
 pub use upstream::Upstream;
-pub use wire::{Record, Wire};
+pub use wire::Wire;
 
 use listen::Server;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cluster::{
-    faults::{Body, Effect, Leaf, Proxy, Rule, Upstream},
+    faults::{Answer, Body, Effect, Leaf, Proxy, Rule, Upstream},
     gguf::Model,
     registry::{Registry, Running},
 };
@@ -137,9 +137,9 @@ async fn two_proxies_in_a_row_speak_tls_to_each_other() {
 #[tokio::test]
 async fn the_next_matching_requests_get_the_status_and_then_no_more() {
     let line = Line::start().await;
-    let conflict = Effect::api_status(409, "Conflict", "the object has been modified");
+    let conflict = Answer::api_status(409, "Conflict", "the object has been modified");
     line.proxy.wire().inject(Rule::on("PATCH", "", conflict));
-    let busy = Effect::api_status(429, "TooManyRequests", "slow down").header("retry-after", "1");
+    let busy = Answer::api_status(429, "TooManyRequests", "slow down").header("retry-after", "1");
     line.proxy.wire().inject(Rule::on("GET", "/manifests/", busy).times(2));
     for _ in 0..2 {
         let response = line.get(MANIFEST).await.unwrap();

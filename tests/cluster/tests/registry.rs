@@ -9,7 +9,7 @@ use std::{
 };
 
 use cluster::{
-    faults::{Effect, Record, Rule},
+    faults::{Answer, Effect, Record, Rule},
     gguf::Model,
     registry::{self, Options, Order, Package, Registry, Remote, Running},
 };
@@ -157,7 +157,7 @@ async fn refusals_reach_the_caller_in_ollamas_words() {
 
     running
         .wire()
-        .inject(Rule::on("GET", "/manifests/", Effect::status(429, "slow down")).times(1));
+        .inject(Rule::on("GET", "/manifests/", Answer::new(429, "slow down")).times(1));
     assert_eq!(
         error(ollama.pull(&name).await.end().await),
         "pull model manifest: 429: slow down"
@@ -221,7 +221,7 @@ async fn it_is_steered_from_outside() {
     let remote = Remote::new(listen).unwrap();
 
     let package = Package::from(Model::bert()).with("license", "free");
-    let rule = Rule::on("GET", "/manifests/", Effect::status(500, "boom"));
+    let rule = Rule::on("GET", "/manifests/", Answer::new(500, "boom"));
     let add = BTreeMap::from([("library/b:2".to_owned(), package)]);
     let digests = remote
         .order(&Order {

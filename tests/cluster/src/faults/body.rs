@@ -24,9 +24,9 @@ struct Spoiled {
     position: u64,
 }
 
-/// The body of the answer to request `number`, with the speed of the wire and the effect of its fault.
-pub(super) fn spoiled(wire: Wire, number: u64, effect: Option<Effect>, inner: Body) -> Body {
-    let cut = wire.breaks();
+/// The body of the answer to request `number`, with the speed of the wire and the effect of its fault, until `cut`
+/// changes.
+pub(super) fn spoiled(wire: Wire, cut: watch::Receiver<()>, number: u64, effect: Option<Effect>, inner: Body) -> Body {
     let spoiled = Spoiled {
         wire,
         number,

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
+use http_body_util::{BodyExt, Full};
+use hyper::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+use super::body::Body;
 
 /// One fault: what happens to the requests that match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,16 +31,7 @@ pub struct Rule {
 #[serde(deny_unknown_fields, rename_all = "camelCase", tag = "kind")]
 pub enum Effect {
     /// It is answered here and goes no further.
-    Status {
-        /// The status code.
-        code: u16,
-        /// The body.
-        #[serde(default)]
-        body: String,
-        /// The headers.
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-    },
+    Status(Answer),
     /// The connection is closed without an answer.
     Drop,
     /// No answer until the client leaves or [`Wire::cut`](super::Wire::cut) is called.
@@ -62,10 +58,21 @@ pub enum Effect {
     },
 }
 
+/// An answer that is given in place of the server's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Answer {
+    code: u16,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
 impl Rule {
     /// A fault for the requests of one method whose path with its query contains `path`.
     #[must_use]
-    pub fn on(method: &str, path: &str, effect: Effect) -> Self {
+    pub fn on(method: &str, path: &str, effect: impl Into<Effect>) -> Self {
         Self {
             method: Some(method.to_owned()),
             ..Self::any(path, effect)
@@ -74,12 +81,12 @@ impl Rule {
 
     /// A fault for the requests of any method whose path with its query contains `path`.
     #[must_use]
-    pub fn any(path: &str, effect: Effect) -> Self {
+    pub fn any(path: &str, effect: impl Into<Effect>) -> Self {
         Self {
             method: None,
             path: path.to_owned(),
             times: None,
-            effect,
+            effect: effect.into(),
         }
     }
 
@@ -98,10 +105,25 @@ impl Rule {
 }
 
 impl Effect {
+    /// The word that stands for it in the log.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Drop => "drop",
+            Self::Hang => "hang",
+            Self::Delay { .. } => "delay",
+            Self::Truncate { .. } => "truncate",
+            Self::Stall { .. } => "stall",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+}
+
+impl Answer {
     /// An answer with this status and body.
     #[must_use]
-    pub fn status(code: u16, body: &str) -> Self {
-        Self::Status {
+    pub fn new(code: u16, body: &str) -> Self {
+        Self {
             code,
             body: body.to_owned(),
             headers: BTreeMap::new(),
@@ -115,29 +137,33 @@ impl Effect {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": reason, "code": code,
         });
-        Self::status(code, &status.to_string()).header("content-type", "application/json")
+        Self::new(code, &status.to_string()).header("content-type", "application/json")
     }
 
-    /// The same answer with one more header; nothing else has headers to add to.
+    /// The same answer with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let Self::Status { headers, .. } = &mut self {
-            headers.insert(name.to_owned(), value.to_owned());
-        }
+        self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// The word that stands for it in the log.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Status { .. } => "status",
-            Self::Drop => "drop",
-            Self::Hang => "hang",
-            Self::Delay { .. } => "delay",
-            Self::Truncate { .. } => "truncate",
-            Self::Stall { .. } => "stall",
-            Self::Corrupt { .. } => "corrupt",
-        }
+    /// Fails if the status or a header is none.
+    pub(super) fn response(&self) -> anyhow::Result<Response<Body>> {
+        let empty = Response::builder().status(self.code);
+        let builder = self
+            .headers
+            .iter()
+            .fold(empty, |builder, (name, value)| builder.header(name, value));
+        let body = Full::from(self.body.clone()).map_err(|never| match never {});
+        builder
+            .body(body.boxed_unsync())
+            .with_context(|| format!("the answer of a fault: {self:?}"))
+    }
+}
+
+impl From<Answer> for Effect {
+    fn from(answer: Answer) -> Self {
+        Self::Status(answer)
     }
 }
 
@@ -160,5 +186,14 @@ mod tests {
         let rule = Rule::on("GET", "blobs", Effect::Truncate { after: 1000 }).times(2);
         assert_eq!(serde_json::from_str::<Rule>(text).unwrap(), rule);
         assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+    }
+
+    #[test]
+    fn an_answer_is_written_beside_its_kind() {
+        let text = r#"{"path":"","effect":{"kind":"status","code":429,"headers":{"retry-after":"1"}}}"#;
+        let rule: Rule = serde_json::from_str(text).unwrap();
+        assert_eq!(rule, Rule::any("", Answer::new(429, "").header("retry-after", "1")));
+        let wrong = r#"{"path":"","effect":{"kind":"status","code":429,"header":{}}}"#;
+        assert!(serde_json::from_str::<Rule>(wrong).is_err());
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn archive(
     }
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     sweep(&folder, stem)?;
-    let scratch = tempfile::tempdir_in(&folder)?;
+    let scratch = tempfile::Builder::new()
+        .prefix(&format!("{stem}-"))
+        .tempdir_in(&folder)?;
     let unfinished = scratch.path().join("image.tar");
     make(&unfinished).with_context(|| format!("making the {stem} image"))?;
     fs::rename(&unfinished, &archive).with_context(|| format!("keeping {}", archive.display()))?;
@@ -66,25 +68,26 @@ fn key(ingredients: &[&[u8]]) -> String {
     format!("{:x}", hash.finalize())[..12].to_owned()
 }
 
-/// Removes archives of the same stem that are too old. One that another process removed first is as good.
+/// Removes archives of the same stem that are too old, and what a killed process left of one. What another process
+/// removed first is as good as removed here.
 fn sweep(folder: &Path, stem: &str) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let ours = entry
-            .file_name()
-            .to_string_lossy()
-            .rsplit_once('-')
-            .is_some_and(|(name, _)| name == stem);
-        let age = entry
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .ok()
-            .and_then(|date| date.elapsed().ok());
-        if ours && age.is_some_and(|age| age > KEPT) {
-            let _ = fs::remove_file(entry.path());
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name.rsplit_once('-').is_some_and(|(start, _)| start == stem);
+        if ours && age(&path).is_some_and(|age| age > KEPT) {
+            let _ = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
         }
     }
     Ok(())
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()
 }
 
 #[cfg(test)]
@@ -95,5 +98,25 @@ mod tests {
     fn the_key_tells_ingredients_apart_also_at_their_borders() {
         assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
         assert_ne!(key(&[b"ab", b""]), key(&[b"a", b"b"]));
+    }
+
+    #[test]
+    fn only_what_is_old_and_of_the_same_stem_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["pause-1.tar", "pause-2.tar", "busybox-1.tar"];
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("pause-unfinished")).unwrap();
+        for name in ["pause-1.tar", "pause-unfinished", "busybox-1.tar"] {
+            let file = fs::File::open(folder.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - 2 * KEPT).unwrap();
+        }
+        sweep(folder.path(), "pause").unwrap();
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(
+            (left, folder.path().join("pause-unfinished").exists()),
+            ([false, true, true], false)
+        );
     }
 }
