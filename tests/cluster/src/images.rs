@@ -55,11 +55,8 @@ pub fn ollama(binary: &Path) -> anyhow::Result<Image> {
     debian::ollama(binary)
 }
 
-/// The operator's image under `name`, from its Dockerfile and a static binary; needs root and the packages buildah
-/// and busybox-static.
-///
-/// The Dockerfile's argument `BUILD_IMAGE` gets an image that holds the binary as `/llm-operator` and a shell, so its
-/// build stage must compile only if that file is missing. The context is the Dockerfile's folder.
+/// The operator's image under `name`, from the stage `prebuilt` of its Dockerfile around a static binary; needs root
+/// and the package buildah.
 ///
 /// # Errors
 /// If one of these is missing, the binary is not static, or the build fails; the error then quotes it.

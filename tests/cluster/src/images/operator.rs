@@ -1,23 +1,18 @@
 //! The operator's own image, from the project's Dockerfile, around a binary that was built before.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::Context;
-use serde_json::json;
 
-use super::{Image, archive, busybox::Busybox, cache, needs};
+use super::{Image, cache, needs};
 
-/// The base image that takes the place of the Rust toolchain: a shell, and the binary where the Dockerfile would
-/// otherwise build it.
-const BUILD_IMAGE: &str = "localhost/llm-operator-build:1";
-
-/// Builds the Dockerfile under `name`. Its build argument `BUILD_IMAGE` becomes an image that already has the binary
-/// as `/llm-operator`, in which case the Dockerfile has nothing to compile; the context is the Dockerfile's folder.
+/// Builds the Dockerfile's stage `prebuilt` under `name`: it copies `llm-operator` from its context, and stands before
+/// every stage that would compile.
 pub(super) fn build(name: &str, binary: &Path, dockerfile: &Path) -> anyhow::Result<Image> {
     let way_out = "build it with RUSTFLAGS='-C target-feature=+crt-static' and an explicit --target";
     let program = needs::statically_linked(binary, way_out)?;
@@ -25,24 +20,16 @@ pub(super) fn build(name: &str, binary: &Path, dockerfile: &Path) -> anyhow::Res
     let archive = cache::archive("llm-operator", &[name.as_bytes(), &program, &recipe], |out| {
         needs::root("building an image from a Dockerfile")?;
         let buildah = Buildah::find(out)?;
-        buildah.pull(&base(&program, out)?)?;
-        buildah.build(name, dockerfile)?;
+        let context = out.with_file_name("context");
+        fs::create_dir(&context)?;
+        fs::copy(binary, context.join("llm-operator"))?;
+        buildah.build(name, dockerfile, &context)?;
         buildah.export(name, out)
     })?;
     Ok(Image {
         name: name.to_owned(),
         archive,
     })
-}
-
-fn base(program: &[u8], out: &Path) -> anyhow::Result<PathBuf> {
-    let busybox = Busybox::find()?;
-    let path = out.with_file_name("base.tar");
-    archive::write(BUILD_IMAGE, &json!({"Env": ["PATH=/bin"]}), &path, |layer| {
-        busybox.system(layer)?;
-        layer.file("llm-operator", 0o755, program)
-    })?;
-    Ok(path)
 }
 
 /// Buildah with a store of its own beside the archive, which goes with the scratch folder. The `vfs` driver copies
@@ -60,33 +47,23 @@ impl Buildah {
         })
     }
 
-    fn pull(&self, archive: &Path) -> anyhow::Result<()> {
-        self.run([
-            "pull".as_ref(),
-            "--quiet".as_ref(),
-            prefixed("docker-archive:", archive, "").as_os_str(),
-        ])
-    }
-
-    fn build(&self, name: &str, dockerfile: &Path) -> anyhow::Result<()> {
-        let dockerfile = dockerfile.canonicalize()?;
-        let context = dockerfile.parent().context("a Dockerfile lies in a folder")?;
-        let base = format!("BUILD_IMAGE={BUILD_IMAGE}");
-        let options = [
+    fn build(&self, name: &str, dockerfile: &Path, context: &Path) -> anyhow::Result<()> {
+        let how = [
             "bud",
             "--quiet",
             "--isolation=chroot",
             "--pull-never",
             "--timestamp=0",
-            "--build-arg",
-            &base,
+            "--target=prebuilt",
         ];
-        let options = options.into_iter().chain(["--tag", name, "--file"]).map(OsStr::new);
+        let options = how.into_iter().chain(["--tag", name, "--file"]).map(OsStr::new);
         self.run(options.chain([dockerfile.as_os_str(), context.as_os_str()]))
     }
 
     fn export(&self, name: &str, out: &Path) -> anyhow::Result<()> {
-        let target = prefixed("docker-archive:", out, &format!(":{name}"));
+        let target: OsString = ["docker-archive:".as_ref(), out.as_os_str(), ":".as_ref(), name.as_ref()]
+            .into_iter()
+            .collect();
         self.run(["push".as_ref(), "--quiet".as_ref(), name.as_ref(), target.as_os_str()])
     }
 
@@ -100,10 +77,4 @@ impl Buildah {
         command.args(["--storage-driver", "vfs"]).args(arguments);
         needs::run(&mut command).map(drop)
     }
-}
-
-fn prefixed(prefix: &str, path: &Path, suffix: &str) -> std::ffi::OsString {
-    [prefix.as_ref(), path.as_os_str(), suffix.as_ref()]
-        .into_iter()
-        .collect()
 }
