@@ -1,3 +1,7 @@
 //! Real Kubernetes clusters for tests and the demo.
 
 pub mod chart;
+pub mod faults;
+pub mod gguf;
+pub mod images;
+pub mod registry;

@@ -1,0 +1,65 @@
+//! Container images for tests and the demo, made on this machine without a registry or a daemon.
+//!
+//! Each function returns an archive that `ctr images import`, `docker load` or `kind load image-archive` takes. It is
+//! made once and then found under `${XDG_CACHE_HOME:-~/.cache}/llm-operator/images`, by what went into it. What the
+//! machine lacks for it (root, a Debian package) the error says in a sentence.
+
+use std::path::{Path, PathBuf};
+
+mod archive;
+mod busybox;
+mod cache;
+mod debian;
+mod layer;
+mod needs;
+mod operator;
+mod pause;
+
+/// The name of the image behind every pod sandbox.
+pub const PAUSE: &str = "localhost/pause:1";
+/// The name of the image with a shell and the usual tools.
+pub const BUSYBOX: &str = "localhost/busybox:1";
+/// The name of the Ollama image; its tag is the version of the server in it.
+pub const OLLAMA: &str = "localhost/ollama:0.24.0";
+
+/// An image in an archive.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The name it has once it is loaded.
+    pub name: String,
+    /// The archive: an OCI layout, a docker archive, or both.
+    pub archive: PathBuf,
+}
+
+/// [`PAUSE`] around a static program that waits and reaps.
+///
+/// # Errors
+/// If the program is not static, or the archive cannot be written.
+pub fn pause(program: &Path) -> anyhow::Result<Image> {
+    pause::image(program)
+}
+
+/// [`BUSYBOX`]; needs the package busybox-static.
+///
+/// # Errors
+/// If busybox is missing or not static, or the archive cannot be written.
+pub fn busybox() -> anyhow::Result<Image> {
+    busybox::system(BUSYBOX)
+}
+
+/// [`OLLAMA`] around the given server binary; needs root, the package mmdebstrap and Debian's archive.
+///
+/// # Errors
+/// If one of these is missing, or the archive cannot be written.
+pub fn ollama(binary: &Path) -> anyhow::Result<Image> {
+    debian::ollama(binary)
+}
+
+/// The operator's image under `name`, from the stage `prebuilt` of its Dockerfile around a static binary; needs root
+/// and the package buildah.
+///
+/// # Errors
+/// If one of these is missing, the binary is not static, or the build fails; the error then quotes it.
+pub fn operator_image(name: &str, binary: &Path, dockerfile: &Path) -> anyhow::Result<Image> {
+    operator::build(name, binary, dockerfile)
+}
