@@ -1,1 +1,22 @@
 //! Real Kubernetes clusters for tests and the demo.
+
+mod cgroup;
+pub mod cli;
+pub mod components;
+pub mod connect;
+pub mod control;
+pub mod dirs;
+pub mod down;
+mod enter;
+mod init;
+pub mod keeper;
+pub mod load;
+pub mod network;
+mod oci;
+pub mod packages;
+mod pki;
+pub mod state;
+mod sysctl;
+pub mod text;
+pub mod tools;
+pub mod up;
