@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid, setsid};
 use tokio::process::{Child, Command};
 
@@ -52,7 +52,8 @@ async fn keep(state: &State, spec: &Spec, outside: TcpListener) -> Result<()> {
 }
 
 /// A network namespace for this process, and a process namespace for its first child. An ordinary user gets
-/// a user namespace first, in which to be root.
+/// a user namespace first, in which to be root. From here on the kernel refuses this process any thread, since
+/// a thread cannot live in its children's process namespace.
 fn make_namespaces() -> Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     if !uid.is_root() {
@@ -77,8 +78,6 @@ fn start_init(state: &State, spec: &Spec) -> Result<Child> {
         .stdin(Stdio::piped())
         .spawn()
         .context("cannot start the first process of the namespaces")?;
-    // The next children, and threads, belong to this process' own namespace again.
-    setns(fs::File::open("/proc/self/ns/pid")?, CloneFlags::CLONE_NEWPID)?;
     let pid = init.id().context("the first process of the namespaces ended at once")?;
     state.write("init.json", &Process::of(pid.cast_signed())?)?;
     Ok(init)

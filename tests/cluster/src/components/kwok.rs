@@ -58,7 +58,11 @@ pub fn node_object(name: &str, tainted: bool) -> Value {
         "status": {
             "allocatable": resources,
             "capacity": resources,
-            "nodeInfo": {"architecture": "amd64", "operatingSystem": "linux", "kubeletVersion": "v1.37.0"},
+            "nodeInfo": {
+                "architecture": "amd64", "operatingSystem": "linux", "osImage": "KWOK", "kernelVersion": "none",
+                "kubeletVersion": "v1.37.0", "kubeProxyVersion": "", "containerRuntimeVersion": "kwok://1",
+                "machineID": name, "systemUUID": name, "bootID": name,
+            },
         },
     })
 }
