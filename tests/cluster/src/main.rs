@@ -1,2 +1,16 @@
-//! The command line of the test clusters.
-fn main() {}
+//! Starts, uses and stops real Kubernetes clusters.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cluster::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

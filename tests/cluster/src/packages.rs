@@ -1,0 +1,215 @@
+//! The programs that come from the operating system, and how to get the missing ones.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::text::last_lines;
+
+/// Where programs are looked for beside `PATH`, which for an ordinary user often lacks the sbin folders.
+pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const CNI: &str = "the CNI plugins bridge, host-local, loopback and portmap";
+/// Debian's folder first, then those of other distributions.
+const CNI_FOLDERS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+
+/// What one wants to do with the operating system's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Running the real node.
+    Node,
+    /// Running a control plane with KWOK nodes.
+    ControlPlane,
+    /// Building container images.
+    Images,
+    /// Compiling Ollama.
+    CompilingOllama,
+}
+
+/// A program's name or a file's absolute path that has to be there, and the Debian package it comes in.
+type Item = (&'static str, &'static str);
+
+impl Need {
+    fn items(self) -> &'static [Item] {
+        match self {
+            Need::Node => &[
+                ("containerd", "containerd"),
+                ("ctr", "containerd"),
+                ("runc", "runc"),
+                (CNI, "containernetworking-plugins"),
+                ("nft", "nftables"),
+                ("iptables", "iptables"), // CNI's portmap plugin calls it for hostPort
+                ("ip", "iproute2"),
+                ("mount", "mount"), // the kubelet calls it for emptyDir in memory
+                ("busybox", "busybox-static"),
+            ],
+            Need::ControlPlane => &[("ip", "iproute2")],
+            Need::Images => &[("buildah", "buildah"), ("mmdebstrap", "mmdebstrap")],
+            Need::CompilingOllama => &[
+                ("gcc", "gcc"),
+                ("g++", "g++"),
+                ("/usr/include/nlohmann/json.hpp", "nlohmann-json3-dev"),
+                ("/usr/include/stb/stb_image.h", "libstb-dev"),
+            ],
+        }
+    }
+
+    fn purpose(self) -> &'static str {
+        match self {
+            Need::Node => "the Kubernetes node",
+            Need::ControlPlane => "the control plane",
+            Need::Images => "building container images",
+            Need::CompilingOllama => "compiling Ollama",
+        }
+    }
+}
+
+/// The path of an operating system's program, on `PATH` or in the usual folders.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path)
+        .chain(env::split_paths(SYSTEM_PATH))
+        .collect::<Vec<_>>();
+    folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|file| executable(file))
+}
+
+fn executable(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// The folder with the CNI plugins that the node uses.
+#[must_use]
+pub fn cni_folder() -> Option<&'static Path> {
+    let complete = |folder: &&Path| {
+        ["bridge", "host-local", "loopback", "portmap"]
+            .iter()
+            .all(|p| executable(&folder.join(p)))
+    };
+    CNI_FOLDERS.iter().map(Path::new).find(complete)
+}
+
+/// Makes sure that everything for `need` is there; as root on Debian the missing packages are installed.
+///
+/// # Errors
+/// A sentence that names what is missing and how to get it.
+pub fn require(need: Need) -> Result<()> {
+    let packages = missing(need);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    let purpose = need.purpose();
+    let Some(apt) = program("apt-get").filter(|_| nix::unistd::geteuid().is_root()) else {
+        bail!(
+            "for {purpose} this machine lacks {}; on Debian or Ubuntu: sudo apt-get install --no-install-recommends {list}",
+            names_of_missing(need).join(", ")
+        )
+    };
+    eprintln!("installing Debian packages for {purpose}: {list}");
+    let _no_services = NoServices::begin()?;
+    if install(&apt, &packages).is_err() {
+        // Fresh container images come without package lists.
+        apt_get(&apt, &["update", "-q"])?;
+        install(&apt, &packages)?;
+    }
+    let still = names_of_missing(need);
+    ensure!(
+        still.is_empty(),
+        "the packages {list} are installed, and {} is still not found",
+        still.join(", ")
+    );
+    Ok(())
+}
+
+/// The Debian packages that `need` asks for and this machine lacks.
+#[must_use]
+pub fn missing(need: Need) -> Vec<&'static str> {
+    let mut packages: Vec<_> = need.items().iter().filter(|i| !present(i)).map(|i| i.1).collect();
+    packages.dedup();
+    packages
+}
+
+fn names_of_missing(need: Need) -> Vec<&'static str> {
+    need.items().iter().filter(|i| !present(i)).map(|i| i.0).collect()
+}
+
+fn present((what, _): &Item) -> bool {
+    match *what {
+        CNI => cni_folder().is_some(),
+        file if file.starts_with('/') => Path::new(file).exists(),
+        name => program(name).is_some(),
+    }
+}
+
+fn install(apt: &Path, packages: &[&str]) -> Result<()> {
+    // --no-remove: a machine with another container runtime must not lose it to Debian's.
+    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends", "--no-remove"];
+    arguments.extend(packages);
+    apt_get(apt, &arguments)
+}
+
+fn apt_get(apt: &Path, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(apt)
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .output()
+        .with_context(|| format!("cannot run {}", apt.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    bail!("apt-get {} failed:\n{}", arguments.join(" "), last_lines(&said, 10))
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// While it lives, installing a package starts no service: the clusters run their own containerd.
+struct NoServices {
+    made: bool,
+}
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        let made = !Path::new(POLICY).exists();
+        if made {
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+            fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { made })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.made
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            eprintln!(
+                "cannot remove {POLICY}, which keeps packages from starting services: {error}; remove it by hand"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_without_sbin_on_the_path() {
+        assert!(program("sh").is_some());
+        assert!(program("no-such-program").is_none());
+    }
+}

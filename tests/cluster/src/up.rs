@@ -1,0 +1,258 @@
+//! Starts a cluster, step by step, each after the condition it depends on.
+
+mod ready;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use nix::unistd::geteuid;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::components::{self, Component, Plan};
+use crate::control::{self, Request};
+use crate::keeper::USERS;
+use crate::load;
+use crate::packages::{self, Need};
+use crate::state::{Kind, Lock, Spec, State};
+use crate::tools::{self, Tool};
+use crate::{cgroup, down, oci, pki, sysctl};
+use ready::Waiting;
+
+/// Written last: without it a start was cut short, and the cluster is not one.
+const READY: &str = "ready";
+
+/// What kind of cluster to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The real node or KWOK's; by default the real node where it can run.
+    pub kind: Option<Kind>,
+    /// How many nodes KWOK plays; a control plane without a real node has at least one.
+    pub kwok_nodes: u32,
+    /// The cluster goes down by itself once no process has used it for this many seconds.
+    pub linger: Option<u64>,
+    /// The `cluster` program, which the cluster's own processes are started from.
+    pub program: PathBuf,
+}
+
+impl Kind {
+    /// The real node needs root on Linux.
+    #[must_use]
+    pub fn possible() -> Self {
+        if geteuid().is_root() { Kind::Node } else { Kind::Kwok }
+    }
+}
+
+/// Whether the cluster is up and was started to the end.
+#[must_use]
+pub fn is_up(state: &State) -> bool {
+    state.keeper().is_some() && state.init().is_some() && state.path(READY).exists()
+}
+
+/// Starts the cluster and returns when its nodes are ready. What an earlier one left is removed first; when
+/// the start fails, everything is removed again.
+///
+/// # Errors
+/// What is missing, or which component did not come up, with the end of its log.
+pub async fn up(state: &State, lock: &Lock, options: &Options) -> Result<()> {
+    let result = start(state, lock, options).await;
+    if result.is_err()
+        && let Err(error) = down::remove(state, lock)
+    {
+        eprintln!("after a failed start: {error:#}");
+    }
+    result
+}
+
+async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
+    let begin = Instant::now();
+    let kind = options.kind.unwrap_or_else(Kind::possible);
+    check(state, kind)?;
+    down::clear(state, lock)?;
+    let port = TcpListener::bind("127.0.0.1:0").context("cannot open a port on 127.0.0.1 for the API server")?;
+    let spec = spec(state, kind, &port, options)?;
+    let plan = prepare(state, &spec)?;
+    let images = if kind == Kind::Node {
+        base_images(state)?
+    } else {
+        Vec::new()
+    };
+    progress(begin, "starting the control plane");
+    start_keeper(state, &spec, port)?;
+    let waiting = Waiting::new(state, spec.port);
+    waiting.for_init().await?;
+    run_all(state, plan.first)?;
+    for image in &images {
+        waiting.for_containerd().await?;
+        load::import(state, image).await?;
+    }
+    waiting.for_api_server().await?;
+    apply(state, &base_objects(kind)).await?;
+    run_all(state, plan.second)?;
+    progress(begin, "API server ready; waiting for the node and the controllers");
+    let nodes = if kind == Kind::Kwok {
+        options.kwok_nodes.max(1)
+    } else {
+        options.kwok_nodes
+    };
+    if nodes > 0 {
+        add_kwok_nodes(state, kind, nodes).await?;
+    }
+    waiting
+        .for_nodes(if kind == Kind::Node { nodes + 1 } else { nodes })
+        .await?;
+    waiting.for_default_account().await?;
+    fs::write(state.path(READY), "")?;
+    progress(begin, &format!("cluster {:?} is up", state.name()));
+    Ok(())
+}
+
+fn progress(begin: Instant, what: &str) {
+    eprintln!("[{:5.1} s] {what}", begin.elapsed().as_secs_f32());
+}
+
+fn check(state: &State, kind: Kind) -> Result<()> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "clusters need Linux; with one of your own, set KUBECONFIG instead"
+    );
+    state.check_location()?;
+    if kind == Kind::Node {
+        ensure!(
+            geteuid().is_root(),
+            "the real node needs root; run this with sudo, or start a control plane with KWOK nodes by `cluster up --kwok`"
+        );
+        return packages::require(Need::Node);
+    }
+    packages::require(Need::ControlPlane)
+}
+
+fn spec(state: &State, kind: Kind, port: &TcpListener, options: &Options) -> Result<Spec> {
+    let hash = Sha256::digest(state.dir().as_os_str().as_encoded_bytes());
+    let spec = Spec {
+        kind,
+        port: port.local_addr()?.port(),
+        linger: options.linger,
+        cgroup: format!(
+            "llm-operator-{}-{:02x}{:02x}{:02x}",
+            state.name(),
+            hash[0],
+            hash[1],
+            hash[2]
+        ),
+        program: options.program.clone(),
+    };
+    state.write("cluster.json", &spec)?;
+    Ok(spec)
+}
+
+/// Everything that can be done before a process runs.
+fn prepare(state: &State, spec: &Spec) -> Result<Plan> {
+    for folder in ["log", "cache"] {
+        fs::create_dir_all(state.path(folder))?;
+    }
+    if !state.path(USERS).exists() {
+        File::create(state.path(USERS))?;
+    }
+    let plan = components::plan(state, spec)?;
+    pki::write(state, spec.port)?;
+    if spec.kind == Kind::Node {
+        sysctl::save(state)?;
+        cgroup::create(&spec.cgroup)?;
+    }
+    Ok(plan)
+}
+
+fn base_images(state: &State) -> Result<Vec<PathBuf>> {
+    Ok(oci::base_images(&state.path("images"), &tools::path(Tool::Pause)?)?.into())
+}
+
+fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {
+    let log = File::create(state.log("keeper"))?;
+    let mut keeper = Command::new(&spec.program)
+        .args(["--name", state.name(), "__keeper"])
+        .stdin(Stdio::from(OwnedFd::from(port)))
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .current_dir("/")
+        .spawn()
+        .with_context(|| format!("cannot run {}", spec.program.display()))?;
+    // It lives on when this process ends; if it ends before, it must not stay a zombie.
+    std::thread::spawn(move || keeper.wait());
+    Ok(())
+}
+
+fn run_all(state: &State, components: Vec<Component>) -> Result<()> {
+    for component in components {
+        control::ask(state, &Request::Run { component })?;
+    }
+    Ok(())
+}
+
+fn base_objects(kind: Kind) -> Vec<Value> {
+    if kind == Kind::Node {
+        return components::base_objects();
+    }
+    let metadata = json!({"name": "kwok", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}});
+    vec![
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata,
+        "provisioner": "kwok.test/volumes", "volumeBindingMode": "WaitForFirstConsumer", "reclaimPolicy": "Delete"}),
+    ]
+}
+
+/// Adds nodes that KWOK plays, and starts KWOK if it does not run yet. Their names are `kwok-0`, `kwok-1`, ...
+///
+/// # Errors
+/// When KWOK cannot be built or started.
+pub(crate) async fn add_kwok_nodes(state: &State, kind: Kind, count: u32) -> Result<()> {
+    let running = control::ask(state, &Request::List)?
+        .iter()
+        .any(|status| status.name == components::KWOK);
+    if !running {
+        control::ask(
+            state,
+            &Request::Run {
+                component: components::kwok(state)?,
+            },
+        )?;
+    }
+    let nodes = (0..count).map(|n| components::node_object(&format!("kwok-{n}"), kind == Kind::Node));
+    apply(state, &nodes.collect::<Vec<_>>()).await
+}
+
+async fn apply(state: &State, objects: &[Value]) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let kubectl = tools::path(Tool::Kubectl)?;
+    let (state, text) = (state.clone(), list.to_string());
+    tokio::task::spawn_blocking(move || apply_text(&state, &kubectl, &text)).await?
+}
+
+fn apply_text(state: &State, kubectl: &Path, text: &str) -> Result<()> {
+    let mut child = Command::new(kubectl)
+        .args(["apply", "--server-side", "-f", "-"])
+        .env("KUBECONFIG", state.kubeconfig())
+        .env("KUBECACHEDIR", state.path("cache/kubectl"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run kubectl")?;
+    child
+        .stdin
+        .take()
+        .context("kubectl has no stdin")?
+        .write_all(text.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(
+        output.status.success(),
+        "kubectl apply: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}

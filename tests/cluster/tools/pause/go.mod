@@ -1,0 +1,3 @@
+module llm-operator.dev/tools/pause
+
+go 1.26
