@@ -51,9 +51,10 @@ impl Gates {
         if gates.get(name) == Some(&reason) {
             return;
         }
-        match &reason {
-            Some(reason) => tracing::info!(gate = name, reason, "not ready"),
-            None => tracing::info!(gate = name, "ready"),
+        if let Some(reason) = &reason {
+            tracing::info!(gate = name, reason, "not ready");
+        } else {
+            tracing::info!(gate = name, "ready");
         }
         gates.insert(name, reason);
     }
@@ -86,11 +87,16 @@ async fn ready(State(gates): State<Gates>) -> Response {
     if closed.is_empty() {
         return "ok\n".into_response();
     }
-    let lines: String = closed
+    let lines: Vec<String> = closed
         .iter()
-        .map(|(name, reason)| format!("{name}: {reason}\n"))
+        .map(|(name, reason)| {
+            format!(
+                "{name}: {reason}
+"
+            )
+        })
         .collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, lines.concat()).into_response()
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! llm-operator: runs private LLM stacks on Kubernetes.
+//!
+//! The pure half (`base`, `component`, `kind`) turns values into values; the other modules do one kind of IO each.
+//! `tests/architecture.rs` holds the arrows between them.
 
 pub mod base;
 pub mod cli;

@@ -1,3 +1,12 @@
-//! The admission webhooks: AdmissionReview in, AdmissionReview out, over TLS.
+//! The admission webhooks: a review in, a review out, over TLS. No handler asks anyone anything.
 
+pub mod answer;
+pub mod handler;
+pub mod metrics;
+pub mod request;
+pub mod router;
 pub mod tls;
+
+pub use handler::{mutate, validate};
+pub use metrics::Metrics;
+pub use router::router;
