@@ -179,7 +179,10 @@ fn states(state: ModelState, replicas: &[Replica], outcome: &Outcome) -> Vec<Sta
     let (reason, message) = match (&failure, state) {
         _ if !issues.is_empty() && state == ModelState::Failed => (Reason::Invalid, issues.join("; ")),
         (_, ModelState::Ready) => (Reason::ModelsReady, "every server holds the model".into()),
-        (Some(Failure { reason, message }), _) => (*reason, message.clone()),
+        (Some(Failure { reason, message }), _) => match reason.way_out() {
+            Some(way_out) => (*reason, format!("{message}: {way_out}")),
+            None => (*reason, message.clone()),
+        },
         (None, ModelState::Pulling) => (Reason::Pulling, "the model is being pulled".into()),
         _ if replicas.is_empty() => (Reason::NoServer, "no server of the target is running yet".into()),
         _ => (Reason::Pulling, "waits for its turn to be pulled".into()),
