@@ -225,6 +225,7 @@ mod tests {
         Replica {
             pod: "p".into(),
             state,
+            known: true,
             digest: None,
             size: None,
             failure: None,
