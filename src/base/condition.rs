@@ -148,18 +148,18 @@ impl State {
 #[must_use]
 pub fn merge(old: &[Condition], states: Vec<State>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let stored = |state: State| {
-        let status = match state.status {
+        let value = match state.status {
             Some(true) => "True",
             Some(false) => "False",
             None => "Unknown",
         };
-        let before = old.iter().find(|c| c.type_ == state.kind && c.status == status);
+        let before = old.iter().find(|c| c.type_ == state.kind && c.status == value);
         Condition {
             last_transition_time: before.map_or(Time(now), |c| c.last_transition_time.clone()),
             message: state.message.chars().take(LONGEST_MESSAGE).collect(),
             observed_generation: generation,
             reason: state.reason.name(),
-            status: status.into(),
+            status: value.into(),
             type_: state.kind.into(),
         }
     };

@@ -23,7 +23,7 @@ const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama.smi
 /// Brings about what the object says.
 pub(super) async fn reconcile<K>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error>
 where
-    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let started = Instant::now();
     let result = pass(&guard, &context).await;
@@ -45,7 +45,7 @@ pub(super) fn retry<K: Kind>(guard: &DeserializeGuard<K>, error: &Error, context
 
 async fn pass<K>(guard: &DeserializeGuard<K>, context: &Context) -> Result<Action, Error>
 where
-    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let object = match &guard.0 {
         Ok(object) => object,

@@ -63,12 +63,12 @@ where
     if !context.memory.is_news(uid, &message) {
         return Ok(());
     }
-    let states = vec![
+    let told = vec![
         State::new("Valid", false, Reason::Undecodable, &message),
         State::new("Stalled", true, Reason::Undecodable, &message),
         State::new("Ready", false, Reason::Undecodable, &message),
     ];
-    let conditions = condition::merge(&[], states, meta.generation, now());
+    let conditions = condition::merge(&[], told, meta.generation, now());
     let reference = ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),

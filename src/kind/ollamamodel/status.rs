@@ -129,9 +129,20 @@ pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: T
 
 /// A server that was not asked yet, as after a restart of the operator, is as it was: nothing flaps for it.
 fn remembered(replica: &Replica, old: &OllamaModelStatus) -> Replica {
-    let before = old.replicas.iter().flatten().find(|r| r.pod == replica.pod && !replica.known);
-    let Some(before) = before.filter(|r| r.state == ModelState::Ready) else { return replica.clone() };
-    Replica { state: before.state, digest: before.digest.clone(), size: old.size, ..replica.clone() }
+    let before = old
+        .replicas
+        .iter()
+        .flatten()
+        .find(|r| r.pod == replica.pod && !replica.known);
+    let Some(before) = before.filter(|r| r.state == ModelState::Ready) else {
+        return replica.clone();
+    };
+    Replica {
+        state: before.state,
+        digest: before.digest.clone(),
+        size: old.size,
+        ..replica.clone()
+    }
 }
 
 /// Ready when every server has it; else the state that says most: failed, then pulling.
@@ -246,13 +257,41 @@ mod tests {
 
     #[test]
     fn a_server_that_was_not_asked_yet_is_as_it_was() {
-        let ready = ReplicaStatus { pod: "p".into(), state: ModelState::Ready, digest: Some("d".into()), error: None };
-        let old = OllamaModelStatus { replicas: Some(vec![ready]), size: Some(7), ..OllamaModelStatus::default() };
-        let unasked = Replica { known: false, ..replica(ModelState::Pending, None) };
+        let ready = ReplicaStatus {
+            pod: "p".into(),
+            state: ModelState::Ready,
+            digest: Some("d".into()),
+            error: None,
+        };
+        let old = OllamaModelStatus {
+            replicas: Some(vec![ready]),
+            size: Some(7),
+            ..OllamaModelStatus::default()
+        };
+        let unasked = Replica {
+            known: false,
+            ..replica(ModelState::Pending, None)
+        };
         let seen = remembered(&unasked, &old);
-        assert_eq!((seen.state, seen.size, seen.digest.as_deref()), (ModelState::Ready, Some(7), Some("d")));
-        assert_eq!(remembered(&replica(ModelState::Pending, None), &old).state, ModelState::Pending);
-        assert_eq!(remembered(&Replica { pod: "new".into(), ..unasked }, &old).state, ModelState::Pending);
+        assert_eq!(
+            (seen.state, seen.size, seen.digest.as_deref()),
+            (ModelState::Ready, Some(7), Some("d"))
+        );
+        assert_eq!(
+            remembered(&replica(ModelState::Pending, None), &old).state,
+            ModelState::Pending
+        );
+        assert_eq!(
+            remembered(
+                &Replica {
+                    pod: "new".into(),
+                    ..unasked
+                },
+                &old
+            )
+            .state,
+            ModelState::Pending
+        );
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! Real Kubernetes clusters for tests and the demo.
 
 mod cgroup;
-mod enter;
-mod init;
-mod oci;
-mod pki;
-mod sysctl;
 pub mod chart;
 pub mod cli;
 pub mod components;
@@ -13,15 +8,20 @@ pub mod connect;
 pub mod control;
 pub mod dirs;
 pub mod down;
+mod enter;
 pub mod faults;
 pub mod gguf;
 pub mod images;
+mod init;
 pub mod keeper;
 pub mod load;
 pub mod network;
+mod oci;
 pub mod packages;
+mod pki;
 pub mod registry;
 pub mod state;
+mod sysctl;
 pub mod text;
 pub mod tools;
 pub mod up;
