@@ -2,6 +2,7 @@
 
 mod cgroup;
 pub mod cli;
+mod cluster;
 pub mod components;
 pub mod connect;
 pub mod control;
@@ -17,6 +18,10 @@ pub mod packages;
 mod pki;
 pub mod state;
 mod sysctl;
+pub mod test;
 pub mod text;
 pub mod tools;
 pub mod up;
+
+pub use cluster::{Cluster, Helm, Reply, VARIABLE, audit};
+pub use state::Kind;
