@@ -147,8 +147,15 @@ async fn control<K>(
             .concurrency(CONCURRENCY)
             .debounce(DEBOUNCE),
     );
-    // Every outcome was reported where it arose; what is left here are requests for objects that are gone.
-    applied.for_each(|_| ready(())).await;
+    // Every other outcome was reported where it arose.
+    applied
+        .for_each(|result| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = result {
+                reconcile::forget::<K>(context, gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+            }
+            ready(())
+        })
+        .await;
 }
 
 /// The objects of a kind that something else has touched; after a lag, all of them.

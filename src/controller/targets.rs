@@ -23,8 +23,8 @@ pub(super) trait Reached: Kind {
     /// What the servers report of the object, and the pulls that it starts; nothing for kinds without servers.
     fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica>;
 
-    /// The object is gone or going: whatever was kept for it is dropped.
-    fn forget(&self, owner: &Owner, context: &Context);
+    /// An object of that name is gone: whatever was kept for it is dropped.
+    fn forget(namespace: &str, name: &str, context: &Context);
 }
 
 impl Reached for LMDeployment {
@@ -39,8 +39,8 @@ impl Reached for LMDeployment {
         vec![]
     }
 
-    fn forget(&self, owner: &Owner, context: &Context) {
-        context.fleet.forget(&(owner.namespace.clone(), owner.name.clone()));
+    fn forget(namespace: &str, name: &str, context: &Context) {
+        context.fleet.forget(&(namespace.to_string(), name.to_string()));
     }
 }
 
@@ -83,7 +83,7 @@ impl Reached for OllamaModel {
         replicas
     }
 
-    fn forget(&self, _: &Owner, _: &Context) {
+    fn forget(_: &str, _: &str, _: &Context) {
         // A pull that two objects share goes on for the other; one that nobody wants ends with its pod.
     }
 }
