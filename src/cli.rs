@@ -20,7 +20,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator in a cluster.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Check manifests as the webhooks would, without a cluster. Exit status 1 when one would be refused.
     Validate(Files),
     /// Print the objects that the operator would make of manifests, without a cluster.
@@ -46,7 +46,7 @@ struct Files {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Args::parse().command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(&args),
         Command::Validate(files) => manifests::validate(&files.files, files.config.as_deref()),
         Command::Render(files) => manifests::render(&files.files, files.config.as_deref()),
         Command::Crd => crds(),

@@ -9,7 +9,6 @@ mod report;
 mod targets;
 
 use crate::base::settings::Settings;
-use crate::kind::Kind;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::Fleet;
@@ -121,7 +120,7 @@ async fn control<K>(
     touched: broadcast::Receiver<Touched>,
     stop: &CancellationToken,
 ) where
-    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let client = context.client.clone();
     let api: Api<DeserializeGuard<K>> = match namespace {
@@ -148,12 +147,19 @@ async fn control<K>(
             .concurrency(CONCURRENCY)
             .debounce(DEBOUNCE),
     );
-    // Every outcome was reported where it arose; what is left here are requests for objects that are gone.
-    applied.for_each(|_| ready(())).await;
+    // Every other outcome was reported where it arose.
+    applied
+        .for_each(|result| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = result {
+                reconcile::forget::<K>(context, gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+            }
+            ready(())
+        })
+        .await;
 }
 
 /// The objects of a kind that something else has touched; after a lag, all of them.
-fn touches<K: Kind + Reached>(
+fn touches<K: Reached>(
     touched: broadcast::Receiver<Touched>,
     store: Store<DeserializeGuard<K>>,
 ) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> {
@@ -167,11 +173,14 @@ fn touches<K: Kind + Reached>(
         }
     });
     received.flat_map(move |touched| {
-        let objects = store.state();
-        let reached = objects.iter().filter(|object| {
-            let Some(touched) = &touched else { return true };
-            object.0.as_ref().is_ok_and(|object| object.reached(touched))
-        });
-        stream::iter(reached.map(|object| ObjectRef::from_obj(&**object)).collect::<Vec<_>>())
+        let reached = match touched {
+            Some(touched) => K::reached(&touched, &store),
+            None => store
+                .state()
+                .iter()
+                .map(|object| ObjectRef::from_obj(&**object))
+                .collect(),
+        };
+        stream::iter(reached)
     })
 }

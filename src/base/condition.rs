@@ -90,6 +90,20 @@ impl Reason {
         format!("{self:?}")
     }
 
+    /// What a person can do about the failure of a model; nothing where the operator goes on by itself.
+    #[must_use]
+    pub fn way_out(self) -> Option<&'static str> {
+        Some(match self {
+            Self::UnknownModel => "the registry has no such model: check its name and tag",
+            Self::BadName => "Ollama takes no such name: correct it",
+            Self::DiskFull => "the volume is full: let persistence.size grow, or remove models",
+            Self::RegistryError => "the registry could not be used; it is tried again",
+            Self::DigestMismatch => "what arrived is damaged; it is pulled again",
+            Self::ServerUnreachable => "the server is asked again; see the logs of its pod",
+            _ => return None,
+        })
+    }
+
     /// True for failures that only the manifest's author can end; retrying is then slow and pods are not held back.
     #[must_use]
     pub fn is_users(self) -> bool {
@@ -134,18 +148,18 @@ impl State {
 #[must_use]
 pub fn merge(old: &[Condition], states: Vec<State>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let stored = |state: State| {
-        let status = match state.status {
+        let value = match state.status {
             Some(true) => "True",
             Some(false) => "False",
             None => "Unknown",
         };
-        let before = old.iter().find(|c| c.type_ == state.kind && c.status == status);
+        let before = old.iter().find(|c| c.type_ == state.kind && c.status == value);
         Condition {
             last_transition_time: before.map_or(Time(now), |c| c.last_transition_time.clone()),
             message: state.message.chars().take(LONGEST_MESSAGE).collect(),
             observed_generation: generation,
             reason: state.reason.name(),
-            status: status.into(),
+            status: value.into(),
             type_: state.kind.into(),
         }
     };

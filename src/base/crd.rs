@@ -6,11 +6,13 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 /// Any object, stored as it was sent: volumes, affinity, security contexts and the like.
+#[must_use]
 pub fn object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A list of any objects, stored as they were sent.
+#[must_use]
 pub fn objects(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array", "maxItems": 64,
@@ -19,21 +21,25 @@ pub fn objects(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// A list whose items are a string or an object: without a type, the API server stores both as sent (facts: schema).
+#[must_use]
 pub fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 256, "items": {"x-kubernetes-preserve-unknown-fields": true}})
 }
 
 /// One value of any form.
+#[must_use]
 pub fn value(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A quantity: a string or a whole number.
+#[must_use]
 pub fn quantity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-int-or-string": true})
 }
 
 /// Quantities by resource name.
+#[must_use]
 pub fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}})
 }

@@ -27,6 +27,8 @@ pub struct Replica {
     pub pod: String,
     /// How far the model is there.
     pub state: ModelState,
+    /// The server was asked; until then, what was known before still counts.
+    pub known: bool,
     /// The digest that the server reports, as bare hexadecimal.
     pub digest: Option<String>,
     /// Bytes that the server reports for the model.

@@ -87,8 +87,8 @@ enum Format {
 }
 
 /// Runs until a signal, or until something that must not end has ended.
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    logging(&args);
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    logging(args);
     // Two providers in one binary would leave rustls without a default; the first one installed is it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
@@ -98,7 +98,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn operate(args: Args) -> anyhow::Result<()> {
+async fn operate(args: &Args) -> anyhow::Result<()> {
     let mut settings = manifests::settings(args.config.as_deref())?;
     settings.namespace.clone_from(&args.namespace);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = args.pod_name, "starting");

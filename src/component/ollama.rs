@@ -93,7 +93,7 @@ pub struct OllamaSpec {
     pub max_queue: Option<i32>,
     /// Tokens of context (OLLAMA_CONTEXT_LENGTH). Default: by the memory of the GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[validate(range(min = 1, max = 16777216))]
+    #[validate(range(min = 1, max = 16_777_216))]
     pub context_length: Option<i32>,
     /// Flash attention (OLLAMA_FLASH_ATTENTION). Default: Ollama's own choice.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! One loop that applies what should exist, and one that removes what no longer should.
 
-use super::{Context, cache};
+use super::{Context, cache, memory};
 use crate::base::condition::Reason;
 use crate::base::object::{Form, Generated, Object, Owner, Treatment};
 use crate::kind::Refusal;
@@ -89,7 +89,7 @@ pub(super) async fn apply(
             Applied::Live(answer) => {
                 context
                     .memory
-                    .sent(&owner.uid, object, before.map(|i| &live[i]), &answer);
+                    .sent(&key(owner), object, before.map(|i| &live[i]), &answer);
                 let answer = cache::live(answer, &object.resource);
                 match before {
                     Some(i) => live[i] = answer,
@@ -110,7 +110,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn run(&self, live: Option<&DynamicObject>) -> Result<Applied, Error> {
-        if self.object.treatment == Treatment::Kept || self.context.memory.is_sent(&self.owner.uid, self.object, live) {
+        if self.object.treatment == Treatment::Kept || self.context.memory.is_sent(&key(self.owner), self.object, live)
+        {
             return Ok(Applied::Unchanged);
         }
         // What the watch has not is not ours, or does not exist, or was made a moment ago.
@@ -274,6 +275,10 @@ async fn delete(context: &Context, owner: &Owner, object: &DynamicObject) -> Res
             source: Box::new(source),
         }),
     }
+}
+
+fn key(owner: &Owner) -> String {
+    memory::key(&owner.kind, &owner.namespace, &owner.name)
 }
 
 fn is(live: &DynamicObject, object: &Object) -> bool {

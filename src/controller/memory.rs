@@ -14,7 +14,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_se
 /// An own write reaches the watch well within this; if it does not, it is sent again.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// By uid of the owner.
+/// By [`key`] of the owner.
 #[derive(Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Doings>>);
 
@@ -32,6 +32,11 @@ struct Sent {
     /// What tells a change by others: the generation, or the version where there is none.
     after: String,
     at: Instant,
+}
+
+/// What an object is remembered by: its name, since an object that is gone has no uid any more.
+pub(super) fn key(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind}/{namespace}/{name}")
 }
 
 impl Memory {

@@ -2,7 +2,7 @@
 
 use super::apply::{self, Error};
 use super::targets::Reached;
-use super::{Context, report};
+use super::{Context, memory, report};
 use crate::base::object::{FINALIZER, Owner};
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
@@ -23,29 +23,39 @@ const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama.smi
 /// Brings about what the object says.
 pub(super) async fn reconcile<K>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error>
 where
-    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let started = Instant::now();
     let result = pass(&guard, &context).await;
     let reason = result.as_ref().err().map(Error::reason);
     context.metrics.observe(&K::kind(&()), reason, started.elapsed());
-    if let (Ok(_), Some(uid)) = (&result, guard.uid()) {
-        context.memory.succeeded(&uid);
+    if result.is_ok() {
+        context.memory.succeeded(&key(&guard));
     }
     result
 }
 
 /// When to try again after a failure: later each time.
 pub(super) fn retry<K: Kind>(guard: &DeserializeGuard<K>, error: &Error, context: &Context) -> Action {
-    let pause = context.memory.failed(&guard.uid().unwrap_or_default());
+    let pause = context.memory.failed(&key(guard));
     let (kind, namespace, name) = (K::kind(&()), guard.namespace().unwrap_or_default(), guard.name_any());
     tracing::warn!(%kind, namespace, name, %error, retry_in = ?pause, "reconcile failed");
     Action::requeue(pause)
 }
 
+/// The object is gone: nothing is remembered of it.
+pub(super) fn forget<K: Reached>(context: &Context, namespace: &str, name: &str) {
+    context.memory.forget(&memory::key(&K::kind(&()), namespace, name));
+    K::forget(namespace, name, context);
+}
+
+fn key<K: Kind>(guard: &DeserializeGuard<K>) -> String {
+    memory::key(&K::kind(&()), &guard.namespace().unwrap_or_default(), &guard.name_any())
+}
+
 async fn pass<K>(guard: &DeserializeGuard<K>, context: &Context) -> Result<Action, Error>
 where
-    K: Kind + Reached + Resource<Scope = NamespaceResourceScope>,
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let object = match &guard.0 {
         Ok(object) => object,
@@ -62,8 +72,6 @@ where
         return Ok(Action::await_change());
     };
     if object.meta().deletion_timestamp.is_some() {
-        object.forget(&owner, context);
-        context.memory.forget(&owner.uid);
         release::<K>(context, object.meta()).await?;
         return Ok(Action::await_change());
     }

@@ -1,8 +1,8 @@
 //! What the operator says of an object: its status, and events on transitions.
 
-use super::Context;
 use super::apply::Error;
 use super::reconcile::now;
+use super::{Context, memory};
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::Owner;
 use crate::kind::Kind;
@@ -60,15 +60,18 @@ where
         "the stored object does not fit {}: {error}; apply it again in its present form",
         K::kind(&())
     );
-    if !context.memory.is_news(uid, &message) {
+    if !context
+        .memory
+        .is_news(&memory::key(&K::kind(&()), namespace, name), &message)
+    {
         return Ok(());
     }
-    let states = vec![
+    let told = vec![
         State::new("Valid", false, Reason::Undecodable, &message),
         State::new("Stalled", true, Reason::Undecodable, &message),
         State::new("Ready", false, Reason::Undecodable, &message),
     ];
-    let conditions = condition::merge(&[], states, meta.generation, now());
+    let conditions = condition::merge(&[], told, meta.generation, now());
     let reference = ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),

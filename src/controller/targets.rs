@@ -5,76 +5,85 @@ use super::cache::Touched;
 use crate::base::object::{Owner, all};
 use crate::base::seen::Replica;
 use crate::component::ollama;
+use crate::kind::Kind;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::kind::ollamamodel::plan::{Action, plan};
 use crate::ollama::fleet::Address;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::core::DynamicObject;
-use std::sync::Arc;
+use kube::core::{DeserializeGuard, DynamicObject};
+use kube::runtime::reflector::{ObjectRef, Store};
 
 /// What a kind is reached by, and what it reads before deciding.
-pub(super) trait Reached {
-    /// True when the object should be looked at again.
-    fn reached(&self, touched: &Touched) -> bool;
+pub(super) trait Reached: Kind {
+    /// The objects of this kind that should be looked at again.
+    fn reached(touched: &Touched, store: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>>;
 
     /// What the servers report of the object, and the pulls that it starts; nothing for kinds without servers.
     fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica>;
 
-    /// The object is gone or going: whatever was kept for it is dropped.
-    fn forget(&self, owner: &Owner, context: &Context);
+    /// An object of that name is gone: whatever was kept for it is dropped.
+    fn forget(namespace: &str, name: &str, context: &Context);
 }
 
 impl Reached for LMDeployment {
-    fn reached(&self, touched: &Touched) -> bool {
+    fn reached(touched: &Touched, _: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
         let Touched::Child { namespace, stack, .. } = touched else {
-            return false;
+            return vec![];
         };
-        *stack == self.name_any() && self.namespace().as_deref() == Some(namespace)
+        vec![ObjectRef::new(stack).within(namespace)]
     }
 
     fn replicas(&self, _: &Owner, _: &Context) -> Vec<Replica> {
         vec![]
     }
 
-    fn forget(&self, owner: &Owner, context: &Context) {
-        context.fleet.forget(&(owner.namespace.clone(), owner.name.clone()));
+    fn forget(namespace: &str, name: &str, context: &Context) {
+        context.fleet.forget(&(namespace.to_string(), name.to_string()));
     }
 }
 
 impl Reached for OllamaModel {
-    fn reached(&self, touched: &Touched) -> bool {
-        let target = &self.spec.target.deployment_ref.name;
-        match touched {
-            Touched::Child {
-                namespace,
-                stack,
-                pod: true,
-            }
-            | Touched::Servers { namespace, name: stack } => {
-                stack == target && self.namespace().as_deref() == Some(namespace)
-            }
-            Touched::Child { .. } => false,
+    /// Models are not told apart by their stack in the store; pods and servers change rarely enough to look at all.
+    fn reached(touched: &Touched, store: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
+        let (Touched::Child {
+            namespace,
+            stack,
+            pod: true,
         }
+        | Touched::Servers { namespace, name: stack }) = touched
+        else {
+            return vec![];
+        };
+        let targets = |model: &Self| {
+            model.spec.target.deployment_ref.name == *stack && model.namespace().as_deref() == Some(namespace)
+        };
+        let models = store
+            .state()
+            .into_iter()
+            .filter(|object| object.0.as_ref().is_ok_and(targets));
+        models.map(|object| ObjectRef::from_obj(&*object)).collect()
     }
 
     fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica> {
         let Ok(model) = self.spec.model() else { return vec![] };
         let stack = (owner.namespace.clone(), self.spec.target.deployment_ref.name.clone());
-        let shelf = context.cache.shelf(&stack.0, &stack.1);
-        let pods: Vec<Address> = all::<Pod>(&shelf).filter_map(address).collect();
+        let live = context.cache.shelf(&stack.0, &stack.1);
+        let pods: Vec<Address> = all::<Pod>(&live).filter_map(address).collect();
         let servers = context.fleet.servers(&stack, &pods, &model);
         let (actions, replicas) = plan(&model, self.spec.policy(), &servers);
         for Action::Pull(pod) in actions {
             if let Some(address) = pods.iter().find(|a| a.pod == pod) {
-                Arc::clone(&context.fleet).pull(&address.uid, &model, self.spec.insecure == Some(true));
+                context
+                    .fleet
+                    .pull(&address.uid, &model, self.spec.insecure == Some(true));
             }
         }
         replicas
     }
 
-    fn forget(&self, _: &Owner, _: &Context) {
+    fn forget(_: &str, _: &str, _: &Context) {
         // A pull that two objects share goes on for the other; one that nobody wants ends with its pod.
     }
 }

@@ -177,7 +177,7 @@ impl OllamaModelSpec {
 pub fn child_name(owner: &Owner, model: &ModelName) -> String {
     let unique = hash::short(&format!("{}/{}", owner.uid, model.key()), 6);
     // 40 for the owner, 6 for the hash, 2 dashes: the slug gets what is left of 63.
-    let slug = names::slug(&model.short(), 15);
+    let slug = names::slug(&format!("{}-{}", model.family(), model.tag()), 15);
     format!("{}-{slug}-{unique}", owner.name)
 }
 

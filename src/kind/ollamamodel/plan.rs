@@ -95,6 +95,7 @@ impl Server {
         Replica {
             pod: self.pod.clone(),
             state,
+            known: self.inventory != Inventory::Unknown || self.pull.is_some(),
             digest: held.map(|h| h.digest.clone()),
             size: held.map(|h| h.size),
             failure: failure.filter(|_| state != ModelState::Ready),

@@ -87,7 +87,8 @@ impl OllamaModelStatus {
 
 pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> OllamaModelStatus {
     let old = model.status.clone().unwrap_or_default();
-    let replicas = seen.replicas;
+    let replicas: Vec<Replica> = seen.replicas.iter().map(|r| remembered(r, &old)).collect();
+    let replicas = &replicas[..];
     let invalid = outcome.review.issues.iter().find(|i| i.fatal);
     let state = if invalid.is_some() {
         ModelState::Failed
@@ -123,6 +124,24 @@ pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: T
             model.metadata.generation,
             now,
         )),
+    }
+}
+
+/// A server that was not asked yet, as after a restart of the operator, is as it was: nothing flaps for it.
+fn remembered(replica: &Replica, old: &OllamaModelStatus) -> Replica {
+    let before = old
+        .replicas
+        .iter()
+        .flatten()
+        .find(|r| r.pod == replica.pod && !replica.known);
+    let Some(before) = before.filter(|r| r.state == ModelState::Ready) else {
+        return replica.clone();
+    };
+    Replica {
+        state: before.state,
+        digest: before.digest.clone(),
+        size: old.size,
+        ..replica.clone()
     }
 }
 
@@ -171,7 +190,10 @@ fn states(state: ModelState, replicas: &[Replica], outcome: &Outcome) -> Vec<Sta
     let (reason, message) = match (&failure, state) {
         _ if !issues.is_empty() && state == ModelState::Failed => (Reason::Invalid, issues.join("; ")),
         (_, ModelState::Ready) => (Reason::ModelsReady, "every server holds the model".into()),
-        (Some(Failure { reason, message }), _) => (*reason, message.clone()),
+        (Some(Failure { reason, message }), _) => match reason.way_out() {
+            Some(way_out) => (*reason, format!("{message}: {way_out}")),
+            None => (*reason, message.clone()),
+        },
         (None, ModelState::Pulling) => (Reason::Pulling, "the model is being pulled".into()),
         _ if replicas.is_empty() => (Reason::NoServer, "no server of the target is running yet".into()),
         _ => (Reason::Pulling, "waits for its turn to be pulled".into()),
@@ -214,6 +236,7 @@ mod tests {
         Replica {
             pod: "p".into(),
             state,
+            known: true,
             digest: None,
             size: None,
             failure: None,
@@ -230,6 +253,45 @@ mod tests {
         assert_eq!(progress(&pulling(1000), ModelState::Pulling, Some(10)), Some(95));
         assert_eq!(progress(&[], ModelState::Ready, Some(95)), Some(100));
         assert_eq!(progress(&pulling(0), ModelState::Pulling, Some(100)), Some(0));
+    }
+
+    #[test]
+    fn a_server_that_was_not_asked_yet_is_as_it_was() {
+        let ready = ReplicaStatus {
+            pod: "p".into(),
+            state: ModelState::Ready,
+            digest: Some("d".into()),
+            error: None,
+        };
+        let old = OllamaModelStatus {
+            replicas: Some(vec![ready]),
+            size: Some(7),
+            ..OllamaModelStatus::default()
+        };
+        let unasked = Replica {
+            known: false,
+            ..replica(ModelState::Pending, None)
+        };
+        let seen = remembered(&unasked, &old);
+        assert_eq!(
+            (seen.state, seen.size, seen.digest.as_deref()),
+            (ModelState::Ready, Some(7), Some("d"))
+        );
+        assert_eq!(
+            remembered(&replica(ModelState::Pending, None), &old).state,
+            ModelState::Pending
+        );
+        assert_eq!(
+            remembered(
+                &Replica {
+                    pod: "new".into(),
+                    ..unasked
+                },
+                &old
+            )
+            .state,
+            ModelState::Pending
+        );
     }
 
     #[test]

@@ -1,27 +1,31 @@
 //! Real Kubernetes clusters for tests and the demo.
 
 mod cgroup;
-mod enter;
-mod init;
-mod oci;
-mod pki;
-mod sysctl;
 pub mod chart;
 pub mod cli;
+mod cluster;
 pub mod components;
 pub mod connect;
 pub mod control;
 pub mod dirs;
 pub mod down;
+mod enter;
 pub mod faults;
 pub mod gguf;
 pub mod images;
+mod init;
 pub mod keeper;
 pub mod load;
 pub mod network;
 pub mod packages;
+mod pki;
 pub mod registry;
 pub mod state;
+mod sysctl;
+pub mod test;
 pub mod text;
 pub mod tools;
 pub mod up;
+
+pub use cluster::{Cluster, Helm, Reply, VARIABLE, audit};
+pub use state::Kind;

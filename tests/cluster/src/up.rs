@@ -22,7 +22,7 @@ use crate::load;
 use crate::packages::{self, Need};
 use crate::state::{Kind, Lock, Spec, State};
 use crate::tools::{self, Tool};
-use crate::{cgroup, down, oci, pki, sysctl};
+use crate::{cgroup, down, images, pki, sysctl};
 use ready::Waiting;
 
 /// Written last: without it a start was cut short, and the cluster is not one.
@@ -78,11 +78,7 @@ async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
     let port = TcpListener::bind("127.0.0.1:0").context("cannot open a port on 127.0.0.1 for the API server")?;
     let spec = spec(state, kind, &port, options)?;
     let plan = prepare(state, &spec)?;
-    let images = if kind == Kind::Node {
-        base_images(state)?
-    } else {
-        Vec::new()
-    };
+    let images = if kind == Kind::Node { base_images()? } else { Vec::new() };
     progress(begin, "starting the control plane");
     start_keeper(state, &spec, port)?;
     let waiting = Waiting::new(state, spec.port);
@@ -169,8 +165,12 @@ fn prepare(state: &State, spec: &Spec) -> Result<Plan> {
     Ok(plan)
 }
 
-fn base_images(state: &State) -> Result<Vec<PathBuf>> {
-    Ok(oci::base_images(&state.path("images"), &tools::path(Tool::Pause)?)?.into())
+/// What every node needs before its first pod.
+fn base_images() -> Result<Vec<PathBuf>> {
+    Ok(vec![
+        images::pause(&tools::path(Tool::Pause)?)?.archive,
+        images::busybox()?.archive,
+    ])
 }
 
 fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {

@@ -116,10 +116,7 @@ fn a_cached_image_is_not_made_again() {
 
 #[test]
 fn the_ollama_image_starts_its_server_binary() {
-    let Some(binary) = std::env::var_os("OLLAMA_BIN") else {
-        println!("SKIPPED: OLLAMA_BIN names no ollama binary");
-        return;
-    };
+    let binary = cluster::tools::path(cluster::tools::Tool::Ollama).expect("Ollama is built from its Go module");
     if !able() {
         return;
     }

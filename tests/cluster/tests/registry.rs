@@ -1,6 +1,6 @@
 //! Real Ollama pulls from the registry: whole, resumed, refused, corrupted, slow; and a test can steer it from outside.
 
-mod support;
+mod server;
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use cluster::{
     registry::{self, Options, Order, Package, Registry, Remote, Running},
 };
 use serde_json::{Value, json};
-use support::{Ollama, until};
+use server::{Ollama, until};
 use tokio::time::timeout;
 
 /// A registry with one model, that model's name for Ollama, and the digest of its manifest.
@@ -47,7 +47,7 @@ fn parts(requests: &[Record]) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_pulled_model_has_the_registrys_digest_and_its_layers() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let package = Package::from(Model::llama())
         .with("template", "{{ .Prompt }}{{ .Suffix }}")
         .with("license", "free");
@@ -70,7 +70,7 @@ async fn a_pulled_model_has_the_registrys_digest_and_its_layers() {
 
 #[tokio::test]
 async fn a_tag_that_moved_brings_the_new_model() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, old) = serving(Model::llama()).await;
     assert_eq!(ollama.pull(&name).await.end().await, success());
     let new = running.registry().add("library/tiny", Model::llama().seed(2)).unwrap();
@@ -82,7 +82,7 @@ async fn a_tag_that_moved_brings_the_new_model() {
 
 #[tokio::test]
 async fn a_truncated_part_goes_on_where_it_ended() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, _) = serving(Model::llama()).await;
     // The first GET of a blob is answered in full and thrown away; the second one is the part.
     let [first, truncated] = [Effect::Delay { millis: 0 }, Effect::Truncate { after: 100_000 }];
@@ -100,7 +100,7 @@ async fn a_truncated_part_goes_on_where_it_ended() {
 
 #[tokio::test]
 async fn a_pull_given_up_is_resumed_by_the_next_one() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, _) = serving(Model::llama().pad_mib(8)).await;
     running.wire().limit(2 << 20);
     let mut pull = ollama.pull(&name).await;
@@ -131,7 +131,7 @@ async fn a_pull_given_up_is_resumed_by_the_next_one() {
 
 #[tokio::test]
 async fn the_rate_holds_over_the_whole_pull() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, _) = serving(Model::llama().pad_mib(4)).await;
     running.wire().limit(2 << 20);
     let begun = Instant::now();
@@ -145,7 +145,7 @@ async fn the_rate_holds_over_the_whole_pull() {
 
 #[tokio::test]
 async fn refusals_reach_the_caller_in_ollamas_words() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, _) = serving(Model::llama()).await;
     let error = |line: Value| line["error"].as_str().unwrap_or_default().to_owned();
 
@@ -185,7 +185,7 @@ async fn refusals_reach_the_caller_in_ollamas_words() {
 
 #[tokio::test]
 async fn a_hanging_registry_says_nothing_until_it_is_cut() {
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let (running, name, _) = serving(Model::llama()).await;
     running
         .wire()
@@ -242,7 +242,7 @@ async fn it_is_steered_from_outside() {
     let refused = format!("{:#}", refused.unwrap_err());
     assert!(refused.contains("library/c:3"), "{refused}");
 
-    let Some(ollama) = Ollama::start().await else { return };
+    let ollama = Ollama::start().await;
     let name = format!("{listen}/library/b:2");
     assert_eq!(
         ollama.pull(&name).await.end().await["error"],

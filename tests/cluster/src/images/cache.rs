@@ -1,13 +1,15 @@
 //! Finished archives, kept by what went into them, for all clones of the project.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
+
+use crate::dirs;
 
 /// The code that makes images is part of what goes into them.
 const RECIPES: [&str; 7] = [
@@ -46,13 +48,8 @@ pub(super) fn archive(
     Ok(archive)
 }
 
-/// `${XDG_CACHE_HOME:-~/.cache}/llm-operator/images`.
 fn folder() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    Ok(cache
-        .context("neither XDG_CACHE_HOME nor HOME is set, so there is no place for images")?
-        .join("llm-operator/images"))
+    Ok(dirs::cache_home()?.join("images"))
 }
 
 /// Twelve hexadecimal digits that stand for the ingredients and the recipes.
