@@ -3,6 +3,7 @@
 mod cgroup;
 pub mod chart;
 pub mod cli;
+mod cluster;
 pub mod components;
 pub mod connect;
 pub mod control;
@@ -22,6 +23,10 @@ mod pki;
 pub mod registry;
 pub mod state;
 mod sysctl;
+pub mod test;
 pub mod text;
 pub mod tools;
 pub mod up;
+
+pub use cluster::{Cluster, Helm, Reply, VARIABLE, audit};
+pub use state::Kind;

@@ -21,13 +21,16 @@ pub const SCHEDULER: &str = "kube-scheduler";
 const ETCD_CLIENTS: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
 
-/// Every request once, when it has been answered or its watch has ended. Tests count requests with it.
+/// Every request once: when it has been answered, or when its watch has begun. Tests count requests with it.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
   nonResourceURLs: [/healthz*, /livez*, /readyz*]
+- level: Metadata
+  verbs: [watch]
+  omitStages: [ResponseComplete]
 - level: Metadata
 ";
 

@@ -1,0 +1,47 @@
+//! Finds the `cluster` program, which a cluster's own processes are started from.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// A line of what cargo says about what it made.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+/// The path of the program, built first where it is not up to date: a test is another program, and cargo does
+/// not build the binaries of the packages it depends on.
+pub(super) fn path() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "cluster",
+            "--bin",
+            "cluster",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .context("cannot run cargo to build the program `cluster`")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "the program `cluster` does not build: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let messages = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages
+        .filter_map(|m| m.executable)
+        .last()
+        .context("cargo does not say where the program `cluster` is")
+}
