@@ -17,7 +17,6 @@ mod init;
 pub mod keeper;
 pub mod load;
 pub mod network;
-mod oci;
 pub mod packages;
 mod pki;
 pub mod registry;

@@ -56,9 +56,10 @@ pub(super) fn path() -> Result<PathBuf> {
     );
     let messages = said
         .lines()
+        .rev()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
     messages
-        .filter_map(|m| m.executable)
-        .last()
+        .into_iter()
+        .find_map(|message| message.executable)
         .context("cargo does not say where the program `cluster` is")
 }
