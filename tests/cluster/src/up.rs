@@ -76,7 +76,7 @@ pub async fn up(state: &State, lock: &Lock, options: &Options) -> Result<()> {
 async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
     let begin = Instant::now();
     let kind = options.kind.unwrap_or_else(Kind::possible);
-    check(state, kind)?;
+    check(kind)?;
     down::clear(state, lock)?;
     let port = TcpListener::bind("127.0.0.1:0").context("cannot open a port on 127.0.0.1 for the API server")?;
     let spec = spec(state, kind, &port, options)?;
@@ -116,12 +116,11 @@ fn progress(begin: Instant, what: &str) {
     eprintln!("[{:5.1} s] {what}", begin.elapsed().as_secs_f32());
 }
 
-fn check(state: &State, kind: Kind) -> Result<()> {
+fn check(kind: Kind) -> Result<()> {
     ensure!(
         cfg!(target_os = "linux"),
         "clusters need Linux; with one of your own, set KUBECONFIG instead"
     );
-    state.check_location()?;
     if kind == Kind::Node {
         ensure!(
             geteuid().is_root(),
