@@ -117,10 +117,19 @@ impl<'a> Waiting<'a> {
 
     fn logs(&self) -> String {
         let names = control::ask(self.state, &Request::List).unwrap_or_default();
-        names
-            .iter()
-            .map(|s| format!("--- {} ({})\n{}\n", s.name, s.condition, self.log(&s.name)))
-            .collect()
+        let log = |s: &control::Status| {
+            format!(
+                "--- {} ({})
+{}",
+                s.name,
+                s.condition,
+                self.log(&s.name)
+            )
+        };
+        names.iter().map(log).collect::<Vec<_>>().join(
+            "
+",
+        )
     }
 
     fn log(&self, component: &str) -> String {
