@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -83,9 +85,9 @@ async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
     let plan = prepare(state, &spec)?;
     let images = if kind == Kind::Node { base_images()? } else { Vec::new() };
     progress(begin, "starting the control plane");
-    start_keeper(state, &spec, port)?;
+    let keeper_ended = start_keeper(state, &spec, port)?;
     let waiting = Waiting::new(state, spec.port);
-    waiting.for_init().await?;
+    waiting.for_init(&keeper_ended).await?;
     run_all(state, plan.first)?;
     for image in &images {
         waiting.for_containerd().await?;
@@ -175,7 +177,8 @@ fn base_images() -> Result<Vec<PathBuf>> {
     ])
 }
 
-fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {
+/// Returns a mark that is set when the keeper ends.
+fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<Arc<AtomicBool>> {
     let log = File::create(state.log("keeper"))?;
     let mut keeper = Command::new(&spec.program)
         .args(["--name", state.name(), "__keeper"])
@@ -186,8 +189,15 @@ fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {
         .spawn()
         .with_context(|| format!("cannot run {}", spec.program.display()))?;
     // It lives on when this process ends; if it ends before, it must not stay a zombie.
-    std::thread::spawn(move || keeper.wait());
-    Ok(())
+    let ended = Arc::new(AtomicBool::new(false));
+    let mark = ended.clone();
+    std::thread::spawn(move || {
+        if let Err(error) = keeper.wait() {
+            eprintln!("cannot wait for the keeper of the cluster: {error}");
+        }
+        mark.store(true, Ordering::Release);
+    });
+    Ok(ended)
 }
 
 fn run_all(state: &State, components: Vec<Component>) -> Result<()> {

@@ -61,6 +61,8 @@ shutdownGracePeriod: 0s
 }
 
 pub(super) fn kube_proxy(state: &State) -> String {
+    // Without the bridge's filter a pod answers its neighbour directly, from an address that was not asked;
+    // with the node as the apparent caller every answer comes back through it.
     // The limits of connection tracking are read-only outside of the machine's first network namespace.
     format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -74,7 +76,9 @@ healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 oomScoreAdj: 0
 conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
+nftables: {{masqueradeAll: {masquerade}}}
 ",
+        masquerade = !network::bridge_filter().exists(),
         dir = state.dir().display(),
         node = network::NODE,
         pods = network::PODS,
