@@ -62,7 +62,8 @@ run: ## Run the operator on this machine against the cluster of your kubeconfig 
 	cargo run --package llm-operator -- run $(ARGS)
 
 generate: programs ## Write everything that is generated: CRDs, reference, the chart's schema and README
-	@$(CLUSTER) generate --operator $(PROGRAMS)/llm-operator
+	@UPDATE_GOLDEN=1 cargo test --quiet --package llm-operator --test crds committed_files_are_up_to_date
+	@$(CLUSTER) generate
 
 manifests: generate
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -81,8 +82,8 @@ enum Command {
     Demo(demo::Options),
     /// Remove what the demonstration made.
     DemoDown(demo::DownOptions),
-    /// Write everything in the project that is generated from something else.
-    Generate(generate::Options),
+    /// Write the chart's files that are generated from its values.
+    Generate,
     /// Serve models to Ollama servers of the tests.
     Registry(registry::Options),
     #[command(name = "__keeper", hide = true)]
@@ -114,7 +115,7 @@ impl Cli {
             Command::Status => return status(&state),
             Command::Kubeconfig => {
                 state.spec()?;
-                println!("{}", state.kubeconfig().display());
+                print(&format!("{}\n", state.kubeconfig().display()))?;
             }
             Command::Load { images } => runtime()?.block_on(load_all(&state, &images))?,
             Command::Logs { component } => logs(&state, component.as_deref())?,
@@ -123,12 +124,20 @@ impl Cli {
             Command::With { command } => return runtime()?.block_on(with::with(&state, &command)),
             Command::Demo(options) => runtime()?.block_on(demo::demo(options))?,
             Command::DemoDown(options) => runtime()?.block_on(demo::down(options))?,
-            Command::Generate(options) => generate::generate(&options)?,
+            Command::Generate => generate::generate()?,
             Command::Registry(options) => runtime()?.block_on(registry::serve(options))?,
             Command::Keeper => keeper::run(&state)?,
             Command::Init => init::run(&state)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
     }
 }
 
@@ -161,7 +170,7 @@ fn status(state: &State) -> Result<ExitCode> {
         } else {
             ""
         };
-        println!("cluster {name:?} is down{left}");
+        print(&format!("cluster {name:?} is down{left}\n"))?;
         return Ok(ExitCode::FAILURE);
     }
     let spec = state.spec()?;
@@ -169,10 +178,13 @@ fn status(state: &State) -> Result<ExitCode> {
         Kind::Node => "real node",
         Kind::Kwok => "control plane with KWOK nodes",
     };
-    println!("cluster {name:?} is up: {kind}, https://127.0.0.1:{}", spec.port);
+    print(&format!(
+        "cluster {name:?} is up: {kind}, https://127.0.0.1:{}\n",
+        spec.port
+    ))?;
     for status in control::ask(state, &Request::List)? {
         let pid = status.pid.map(|pid| format!(" (pid {pid} inside)")).unwrap_or_default();
-        println!("  {:<24} {}{pid}", status.name, status.condition);
+        print(&format!("  {:<24} {}{pid}\n", status.name, status.condition))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -180,7 +192,7 @@ fn status(state: &State) -> Result<ExitCode> {
 async fn load_all(state: &State, images: &[String]) -> Result<()> {
     for image in images {
         for name in load::load(state, image).await? {
-            println!("{name}");
+            print(&format!("{name}\n"))?;
         }
     }
     Ok(())
@@ -197,12 +209,11 @@ fn logs(state: &State, component: Option<&str>) -> Result<()> {
                 log_names(state)?.join(", ")
             )
         };
-        print!("{text}");
-        return Ok(());
+        return print(&text);
     }
     for name in log_names(state)? {
         let text = fs::read_to_string(state.log(&name))?;
-        println!("==> {name} <==\n{}\n", last_lines(&text, 10));
+        print(&format!("==> {name} <==\n{}\n\n", last_lines(&text, 10)))?;
     }
     Ok(())
 }
@@ -228,11 +239,19 @@ fn print_tools(mut names: Vec<Tool>, tests: bool, path_only: bool) -> Result<()>
         };
     }
     for (tool, path) in names.iter().zip(tools::paths(&names)?) {
-        if path_only {
-            println!("{}", path.display());
+        let path = path.display();
+        print(&if path_only {
+            format!(
+                "{path}
+"
+            )
         } else {
-            println!("{:<24} {}", tool.name(), path.display());
-        }
+            format!(
+                "{:<24} {path}
+",
+                tool.name()
+            )
+        })?;
     }
     Ok(())
 }

@@ -109,8 +109,12 @@ impl Tool {
     }
 
     pub(super) fn recipe(self) -> Recipe {
-        let kubernetes =
-            |name, package, seconds| Recipe::new(name, "kubernetes", package, seconds).from("k8s.io/kubernetes");
+        // Without it the servers say v0.0.0-master, which Helm takes for no version. A test holds it to go.mod.
+        let kubernetes = |name, package, seconds| Recipe {
+            ldflags: "-ldflags=-s -w -X k8s.io/component-base/version.gitMajor=1 \
+                      -X k8s.io/component-base/version.gitMinor=37 -X k8s.io/component-base/version.gitVersion=v1.37.0",
+            ..Recipe::new(name, "kubernetes", package, seconds).from("k8s.io/kubernetes")
+        };
         match self {
             Tool::Etcd => {
                 Recipe::new("etcd", "etcd", "go.etcd.io/etcd/server/v3", 60).from("go.etcd.io/etcd/server/v3")
@@ -168,9 +172,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ollama_is_told_the_version_it_is_built_from() {
-        let go_mod = std::fs::read_to_string(Tool::Ollama.module().join("go.mod")).unwrap();
-        let said = Tool::Ollama.recipe().ldflags.rsplit_once("Version=").unwrap().1;
-        assert!(go_mod.contains(&format!("github.com/ollama/ollama v{said}")), "{said}");
+    fn tools_are_told_the_version_they_are_built_from() {
+        for (tool, origin) in [
+            (Tool::Ollama, "github.com/ollama/ollama v"),
+            (Tool::KubeApiserver, "k8s.io/kubernetes "),
+        ] {
+            let go_mod = std::fs::read_to_string(tool.module().join("go.mod")).unwrap();
+            let said = tool.recipe().ldflags.rsplit_once("Version=").unwrap().1;
+            assert!(go_mod.contains(&format!("{origin}{said}")), "{said}");
+        }
     }
 }
