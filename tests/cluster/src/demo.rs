@@ -40,11 +40,21 @@ pub struct DownOptions {
 /// Where the demonstration happens.
 struct Stage {
     programs: Programs,
-    /// The namespace of the stack.
-    namespace: &'static str,
+    /// The namespace of the stack, where it is not `default`.
+    namespace: Option<&'static str>,
     model: Model,
     /// What the chart is told.
     values: Value,
+}
+
+impl Stage {
+    /// Arguments of kubectl for the stack's namespace.
+    fn within<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let place = self
+            .namespace
+            .map_or(vec![], |namespace| vec!["--namespace", namespace]);
+        [&place, arguments].concat()
+    }
 }
 
 /// What the stack serves.
@@ -97,39 +107,33 @@ pub async fn demo(options: Options) -> Result<()> {
 fn farewell(stage: &Stage) {
     if stage.model == Model::Toy {
         println!(
-            "\nThe answer makes no sense because the model's weights are random: it was made on this machine, so that nothing"
-        );
-        println!(
-            "had to be downloaded. With a cluster that reaches the internet, name a real one: models: [\"llama3.2:1b\"]"
+            "\nThe answer makes no sense because the model's weights are random: it was made on this machine, so that nothing\n\
+             had to be downloaded. In a cluster that reaches the internet, name a real one: models: [\"llama3.2:1b\"]"
         );
     }
     println!("\nThe stack goes on. To look around:\n");
     if let Some(path) = stage.programs.search_path() {
         println!("  export PATH={}:$PATH", path.display());
     }
-    let namespace = stage.namespace;
-    for (name, value) in stage
-        .programs
-        .environment
+    println!("  export KUBECONFIG={}", stage.programs.kubeconfig.display());
+    let kubectl = ["kubectl"]
         .iter()
-        .filter(|(name, _)| *name == "KUBECONFIG")
-    {
-        println!("  export {name}={}", value.display());
-    }
-    println!("  kubectl --namespace {namespace} describe lmdeployment demo");
-    println!("  kubectl --namespace {namespace} port-forward service/demo-ollama 11434 &");
+        .chain(&stage.within(&[]))
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
+    println!("  {kubectl} describe lmdeployment demo");
+    println!("  {kubectl} port-forward service/demo-ollama 11434 &");
     println!(
-        "  curl http://localhost:11434/api/chat -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'",
+        "  curl http://localhost:11434/api/generate -d '{{\"model\": \"{}\", \"prompt\": \"Hello\"}}'",
         stage.model.name()
     );
     println!("  kubectl explain lmdeployment.spec.ollama");
-    println!(
-        "\nTo remove it all:\n\n  make demo-down{}",
-        match stage.model {
-            Model::Toy => String::new(),
-            Model::Small => " KUBECONFIG=...".to_owned(),
-        }
-    );
+    let given = match stage.model {
+        Model::Toy => String::new(),
+        Model::Small => format!(" KUBECONFIG={}", stage.programs.kubeconfig.display()),
+    };
+    println!("\nTo remove it all:\n\n  make demo-down{given}");
 }
 
 /// Removes everything that [`demo`] made.

@@ -1,5 +1,6 @@
 //! The fault proxy passes requests on unharmed, and harms exactly those it is told to. The server behind it is the
 //! model registry, once directly and once behind a second proxy, for TLS on both sides.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 use std::time::{Duration, Instant};
 

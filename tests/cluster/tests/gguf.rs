@@ -1,4 +1,5 @@
 //! Tiny models are real: Ollama loads them, generates with them and embeds with them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod server;
 

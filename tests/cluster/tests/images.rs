@@ -1,4 +1,5 @@
 //! The images are what container tools take: proved with buildah, which reads them with the same code as podman.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 use std::{
     ffi::OsString,

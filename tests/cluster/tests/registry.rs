@@ -1,4 +1,5 @@
 //! Real Ollama pulls from the registry: whole, resumed, refused, corrupted, slow; and a test can steer it from outside.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod server;
 

@@ -57,7 +57,7 @@ pub(super) async fn prepare(program: &Path) -> Result<(Steps, Stage)> {
     let [operator, ollama] = images;
     let stage = Stage {
         programs: programs(&cluster, tools),
-        namespace: "default",
+        namespace: None,
         model: Model::Toy,
         values: values(&operator, &ollama),
     };
@@ -71,7 +71,8 @@ fn check() -> Result<()> {
         geteuid().is_root(),
         "a real node with real pods needs root: sudo env \"PATH=$PATH\" make demo; {OTHERWISE}"
     );
-    State::of(NAME)?.check_location()
+    // Fails where the node cannot be, before anything is built.
+    State::of(NAME)?.lock().map(drop)
 }
 
 /// kubectl and Helm.
@@ -143,18 +144,11 @@ async fn serve_models(cluster: &Cluster) -> Result<()> {
 }
 
 fn programs(cluster: &Cluster, tools: Tools) -> Programs {
-    let cache = cluster.state().path("cache");
     Programs {
         kubectl: tools.kubectl,
         helm: tools.helm,
-        // Both cache what the API offers by host and port, and the next cluster may get the same port.
-        environment: vec![
-            ("KUBECONFIG", cluster.kubeconfig().into()),
-            ("KUBECACHEDIR", cache.join("kubectl").into()),
-            ("HELM_CACHE_HOME", cache.join("helm/cache").into()),
-            ("HELM_CONFIG_HOME", cache.join("helm/config").into()),
-            ("HELM_DATA_HOME", cache.join("helm/data").into()),
-        ],
+        kubeconfig: cluster.kubeconfig(),
+        caches: Some(cluster.state().path("cache")),
     }
 }
 

@@ -16,8 +16,9 @@ use super::steps::{say, typed};
 pub(super) struct Programs {
     pub kubectl: PathBuf,
     pub helm: PathBuf,
-    /// KUBECONFIG, and where caches go.
-    pub environment: Vec<(&'static str, OsString)>,
+    pub kubeconfig: PathBuf,
+    /// Where they keep what they remember; none where they are the user's own.
+    pub caches: Option<PathBuf>,
 }
 
 impl Programs {
@@ -33,9 +34,19 @@ impl Programs {
 
     fn command(&self, program: &PathBuf, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
+        if let Some(caches) = &self.caches {
+            // Both cache what the API offers by host and port, and the next cluster may get the same port.
+            let folders = [
+                ("KUBECACHEDIR", "kubectl"),
+                ("HELM_CACHE_HOME", "helm/cache"),
+                ("HELM_CONFIG_HOME", "helm/config"),
+                ("HELM_DATA_HOME", "helm/data"),
+            ];
+            command.envs(folders.map(|(name, folder)| (name, caches.join(folder))));
+        }
         command
             .args(arguments)
-            .envs(self.environment.iter().cloned())
+            .env("KUBECONFIG", &self.kubeconfig)
             .current_dir(root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -74,8 +85,9 @@ impl Programs {
     pub async fn show(&self, arguments: &[&str]) -> Result<Output> {
         typed(&format!("kubectl {}", arguments.join(" ")));
         let output = self.kubectl(arguments).output().await.context("cannot run kubectl")?;
-        say(text(&output.stdout));
+        // Warnings come before the answer.
         say(text(&output.stderr));
+        say(text(&output.stdout));
         Ok(output)
     }
 

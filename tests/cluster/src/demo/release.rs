@@ -91,7 +91,7 @@ pub(super) async fn pods(programs: &Programs) -> String {
             .output()
             .await;
         let said = output.map_or_else(|error| error.to_string(), |o| text(&o.stdout) + &text(&o.stderr));
-        told += &format!("\n--- kubectl {}\n{said}", arguments.join(" "));
+        told.extend(["\n--- kubectl ", &arguments.join(" "), "\n", &said]);
     }
     told
 }

@@ -1,5 +1,6 @@
 //! The stack: applied, read back, refused, waited for, asked.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -29,21 +30,12 @@ pub(super) async fn apply(steps: &mut Steps, stage: &Stage, installed: Instant) 
     steps.next("Six lines of YAML, and what they become");
     let programs = &stage.programs;
     // The stack of an earlier demonstration would be ready at once, and there would be nothing to see.
-    let again = [
-        "--namespace",
-        stage.namespace,
-        "delete",
-        "lmdeployment",
-        NAME,
-        "--ignore-not-found",
-    ];
-    programs.get(&again).await?;
+    let again = ["delete", "lmdeployment", NAME, "--ignore-not-found"];
+    programs.get(&stage.within(&again)).await?;
     let manifest = stage.model.manifest();
     typed(&format!("cat {manifest}"));
     say(std::fs::read_to_string(root().join(manifest))?);
-    let applied = programs
-        .show(&["--namespace", stage.namespace, "apply", "-f", manifest])
-        .await?;
+    let applied = programs.show(&stage.within(&["apply", "-f", manifest])).await?;
     let took = installed.elapsed();
     ensure!(
         applied.status.success(),
@@ -51,13 +43,9 @@ pub(super) async fn apply(steps: &mut Steps, stage: &Stage, installed: Instant) 
         release::pods(programs).await
     );
     say(format_args!("({} from `helm install` to this)", seconds(took)));
-    typed(&format!(
-        "kubectl --namespace {} get lmdeployment {NAME} -o yaml   # its spec",
-        stage.namespace
-    ));
-    let object: Value = programs
-        .json(&["--namespace", stage.namespace, "get", "lmdeployment", NAME])
-        .await?;
+    let get = stage.within(&["get", "lmdeployment", NAME]);
+    typed(&format!("kubectl {} -o yaml   # its spec", get.join(" ")));
+    let object: Value = programs.json(&get).await?;
     say(serde_saphyr::to_string(&json!({"spec": object["spec"]}))?);
     ensure!(
         object["spec"]["ollama"]["replicas"] == 1,
@@ -70,10 +58,7 @@ pub(super) async fn refuse(steps: &mut Steps, stage: &Stage) -> Result<()> {
     steps.next("A manifest with three mistakes, refused with all of them at once");
     typed(&format!("cat {REFUSED}"));
     say(std::fs::read_to_string(root().join(REFUSED))?);
-    let output = stage
-        .programs
-        .show(&["--namespace", stage.namespace, "apply", "-f", REFUSED])
-        .await?;
+    let output = stage.programs.show(&stage.within(&["apply", "-f", REFUSED])).await?;
     ensure!(!output.status.success(), "it was not refused");
     let said = text(&output.stderr);
     for field in WRONG {
@@ -82,30 +67,25 @@ pub(super) async fn refuse(steps: &mut Steps, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the stack, showing it whenever something changed.
+/// Waits for the stack, showing what changes as `kubectl get --watch` does.
 pub(super) async fn wait(steps: &mut Steps, stage: &Stage) -> Result<()> {
     steps.next("The model is pulled, and the pods become ready");
     let programs = &stage.programs;
-    let get = ["--namespace", stage.namespace, "get", "lmdeployments,ollamamodels,pods"];
+    let get = stage.within(&["get", "lmdeployments,ollamamodels,pods"]);
     typed(&format!("kubectl {} --watch", get.join(" ")));
     let end = Instant::now() + PATIENCE;
-    let mut shown = String::new();
+    let mut shown = BTreeSet::new();
     loop {
         let table = programs.get(&get).await?;
-        if without_age(&table) != without_age(&shown) {
-            say(format_args!("{table}\n\n"));
-            shown = table;
-        }
-        let object: Value = programs
-            .json(&["--namespace", stage.namespace, "get", "lmdeployment", NAME])
-            .await?;
+        // The age is the last column, and no news.
+        let news = table.lines().filter(|line| shown.insert(without_last_column(line)));
+        news.for_each(say);
+        let object: Value = programs.json(&stage.within(&["get", "lmdeployment", NAME])).await?;
         if is_ready(&object) {
             return Ok(());
         }
         if Instant::now() > end {
-            let described = programs
-                .get(&["--namespace", stage.namespace, "describe", "lmdeployments,pods"])
-                .await?;
+            let described = programs.get(&stage.within(&["describe", "lmdeployments,pods"])).await?;
             bail!(
                 "the stack is not ready after {PATIENCE:?}:\n{described}{}",
                 release::pods(programs).await
@@ -115,10 +95,12 @@ pub(super) async fn wait(steps: &mut Steps, stage: &Stage) -> Result<()> {
     }
 }
 
-/// The age is the last column, and not worth a new table.
-fn without_age(table: &str) -> Vec<&str> {
-    let line = |line| str::rsplit_once(line, char::is_whitespace).map_or(line, |(before, _)| before.trim_end());
-    table.lines().map(str::trim_end).map(line).collect()
+fn without_last_column(row: &str) -> String {
+    let row = row.trim_end();
+    row.rsplit_once(char::is_whitespace)
+        .map_or(row, |(before, _)| before)
+        .trim_end()
+        .to_owned()
 }
 
 fn is_ready(object: &Value) -> bool {
@@ -130,7 +112,7 @@ fn is_ready(object: &Value) -> bool {
 /// Asks through the Service, by way of the API server, which every kubeconfig reaches.
 pub(super) async fn ask(steps: &mut Steps, stage: &Stage) -> Result<()> {
     steps.next("A question to the model, through the Service, and its answer as it comes");
-    let namespace = stage.namespace;
+    let namespace = stage.namespace.unwrap_or("default");
     let path = format!("/api/v1/namespaces/{namespace}/services/{NAME}-ollama:http/proxy/api/generate");
     let question = json!({"model": stage.model.name(), "prompt": QUESTION, "options": {"num_predict": 80}});
     typed(&format!(
@@ -178,13 +160,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_new_when_more_than_its_ages_changed() {
-        let table = |phase: &str, age: &str| format!("NAME   PHASE   AGE\ndemo   {phase}   {age}\n");
-        assert_eq!(
-            without_age(&table("Pending", "1s")),
-            without_age(&table("Pending", "12s"))
-        );
-        assert_ne!(without_age(&table("Pending", "1s")), without_age(&table("Ready", "2s")));
+    fn a_row_is_new_when_more_than_its_age_changed() {
+        let row = |phase: &str, age: &str| without_last_column(&format!("demo   {phase}   {age} "));
+        assert_eq!(row("Pending", "1s"), row("Pending", "12s"));
+        assert_ne!(row("Pending", "1s"), row("Ready", "1s"));
     }
 
     #[test]

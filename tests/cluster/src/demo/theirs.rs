@@ -52,7 +52,7 @@ pub(super) async fn prepare(kubeconfig: &Path, image: Option<&str>) -> Result<(S
         steps,
         Stage {
             programs,
-            namespace: NAMESPACE,
+            namespace: Some(NAMESPACE),
             model: Model::Small,
             values,
         },
@@ -68,7 +68,8 @@ fn programs(kubeconfig: &Path) -> Result<Programs> {
     Ok(Programs {
         kubectl: find("kubectl", "https://kubernetes.io/docs/tasks/tools/")?,
         helm: find("helm", "https://helm.sh/docs/intro/install/")?,
-        environment: vec![("KUBECONFIG", kubeconfig.into())],
+        kubeconfig,
+        caches: None,
     })
 }
 
