@@ -25,6 +25,7 @@ pub enum Tool {
     Kubeconform,
     HelmUnittest,
     Etcdctl,
+    Tabby,
 }
 
 /// How a tool is made.
@@ -89,6 +90,7 @@ impl Tool {
         Tool::Kubeconform,
         Tool::HelmUnittest,
         Tool::Etcdctl,
+        Tool::Tabby,
     ];
 
     /// The name on the command line and in the cache.
@@ -109,8 +111,11 @@ impl Tool {
     }
 
     pub(super) fn recipe(self) -> Recipe {
-        let kubernetes =
-            |name, package, seconds| Recipe::new(name, "kubernetes", package, seconds).from("k8s.io/kubernetes");
+        let kubernetes = |name, package, seconds| Recipe {
+            // Without it the API server says v0.0.0, and charts that ask for a version of Kubernetes do not install.
+            ldflags: "-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.37.0",
+            ..Recipe::new(name, "kubernetes", package, seconds).from("k8s.io/kubernetes")
+        };
         match self {
             Tool::Etcd => {
                 Recipe::new("etcd", "etcd", "go.etcd.io/etcd/server/v3", 60).from("go.etcd.io/etcd/server/v3")
@@ -130,6 +135,7 @@ impl Tool {
             Tool::KubeProxy => kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", 10),
             Tool::Coredns => Recipe::new("coredns", "coredns", ".", 60).from("github.com/coredns/coredns"),
             Tool::Pause => Recipe::new("pause", "pause", ".", 1),
+            Tool::Tabby => Recipe::new("tabby", "tabby", ".", 5),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",
@@ -168,9 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ollama_is_told_the_version_it_is_built_from() {
-        let go_mod = std::fs::read_to_string(Tool::Ollama.module().join("go.mod")).unwrap();
-        let said = Tool::Ollama.recipe().ldflags.rsplit_once("Version=").unwrap().1;
-        assert!(go_mod.contains(&format!("github.com/ollama/ollama v{said}")), "{said}");
+    fn programs_are_told_the_version_they_are_built_from() {
+        for (tool, module) in [
+            (Tool::Ollama, "github.com/ollama/ollama v"),
+            (Tool::KubeApiserver, "k8s.io/kubernetes "),
+        ] {
+            let go_mod = std::fs::read_to_string(tool.module().join("go.mod")).unwrap();
+            let said = tool.recipe().ldflags.rsplit_once("ersion=").unwrap().1;
+            assert!(go_mod.contains(&format!("{module}{said}")), "{said}");
+        }
     }
 }
