@@ -2,14 +2,17 @@
 
 pub mod lmdeployment;
 pub mod ollamamodel;
+pub mod reference;
 
-use crate::base::crd;
-use crate::base::issue::Review;
+use crate::base::crd::{self, NameRule};
+use crate::base::issue::{Issue, Review};
+use crate::base::names;
 use crate::base::object::{Object, Owner};
 use crate::base::seen::Seen;
 use crate::base::settings::Settings;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::DynamicObject;
 use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +24,8 @@ use std::fmt::Debug;
 pub trait Kind:
     Resource<DynamicType = ()> + CustomResourceExt + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
-    /// The longest name that an object of this kind may have.
-    const LONGEST_NAME: usize;
+    /// What its objects may be called.
+    const NAMES: NameRule;
 
     /// Writes constant defaults where a field is absent. Adds only, and filling twice is filling once.
     fn fill(object: &mut Value);
@@ -71,7 +74,7 @@ pub struct Form {
     /// Decodes and checks; `old` is the object before the change, and an issue that it had already, at a field that
     /// did not change, is left out. The error is the decoder's, for what does not fit the kind at all.
     pub review: fn(&Value, Option<&Value>, &Settings) -> Result<Review, String>,
-    /// [`Kind::desired`] for an object that exists nowhere yet.
+    /// [`Kind::desired`] for an object whose models are all there.
     pub render: fn(&Value, &Settings) -> Result<Vec<Object>, String>,
     /// The definition that the API server gets.
     pub crd: fn() -> CustomResourceDefinition,
@@ -105,7 +108,7 @@ fn form<K: Kind>(group: &'static str, kind: &'static str, plural: &'static str) 
         fill: K::fill,
         review: review::<K>,
         render: render::<K>,
-        crd: || crd::definition::<K>(K::LONGEST_NAME),
+        crd: || crd::definition::<K>(K::NAMES),
     }
 }
 
@@ -128,6 +131,7 @@ fn review<K: Kind>(new: &Value, old: Option<&Value>, settings: &Settings) -> Res
     })
 }
 
+/// What waits for a model comes only when the model is there, so the models are desired first, and are then ready.
 fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, String> {
     let decoded: K = decode(object)?;
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);
@@ -138,10 +142,29 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
         namespace: text("/metadata/namespace").unwrap_or_else(|| "default".into()),
         uid: text("/metadata/uid").unwrap_or_default(),
     };
-    Ok(decoded.desired(&Seen {
-        settings,
-        owner: &owner,
-        live: &[],
-        replicas: &[],
-    }))
+    let desired = |live: &[DynamicObject]| {
+        decoded.desired(&Seen {
+            settings,
+            owner: &owner,
+            live,
+            replicas: &[],
+        })
+    };
+    let models: Vec<DynamicObject> = desired(&[]).into_iter().filter_map(ollamamodel::ready).collect();
+    Ok(desired(&models))
+}
+
+/// The rule on names, which is also at the root of the schema; a generated name does not exist yet.
+fn check_name<K: Kind>(object: &K) -> Vec<Issue> {
+    let NameRule { longest, label } = K::NAMES;
+    let bad = |name: &&str| name.len() > longest || label && !names::is_dns_label(name, longest);
+    let Some(name) = object.meta().name.as_deref().filter(bad) else {
+        return vec![];
+    };
+    let detail = if label {
+        format!("must be a DNS-1035 label of at most {longest} characters: lower case, digits and -, first a letter")
+    } else {
+        format!("must be a name of at most {longest} characters")
+    };
+    vec![Issue::invalid("metadata.name", "name", name, detail).fatal()]
 }

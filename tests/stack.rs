@@ -1,7 +1,7 @@
 //! Stacks on a real node, from the manifest to the model's answer: the operator's image installed with its chart, real
 //! Ollama, real models. Tabby's place is taken by a stand-in as strict as Tabby (`tests/cluster/tools/tabby`).
 
-mod support;
+mod live;
 
 #[path = "stack/life.rs"]
 mod life;

@@ -1,4 +1,5 @@
-//! The webhooks as the API server meets them: AdmissionReviews into the router, and connections into the port.
+//! The webhooks as the API server meets them: reviews into the router, and connections into the port.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
 #[path = "webhook/port.rs"]
 mod port;

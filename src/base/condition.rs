@@ -38,6 +38,8 @@ pub enum Reason {
     NoModels,
     /// Models are being pulled.
     Pulling,
+    /// A model is not there, and its manifest says that nothing pulls it.
+    NotPulled,
     /// A pull was started.
     PullStarted,
     /// A pull ended and the model is there.

@@ -195,31 +195,51 @@ impl Review {
     }
 
     /// Leaves out every issue that the old object had already at a field the user has not touched, so that a new
-    /// rule never blocks an old object.
+    /// rule never blocks an old object. An item of a list is the same wherever in the list it stands now.
     #[must_use]
     pub fn ratcheted(mut self, new: &Value, before: &Self, old: &Value) -> Self {
         self.issues.retain(|issue| {
-            let known = before
-                .issues
-                .iter()
-                .any(|o| o.path == issue.path && o.rule == issue.rule);
-            !(known && at(new, &issue.path) == at(old, &issue.path))
+            let known = |o: &Issue| {
+                o.rule == issue.rule && shape(&o.path) == shape(&issue.path) && at(new, &issue.path) == at(old, &o.path)
+            };
+            !before.issues.iter().any(known)
         });
         self
     }
 }
 
-/// The value at a path such as `spec.ollama.models[2].name`; `None` where there is none.
+/// The value at a path such as `spec.ollama.models[2].name` or `spec.ollama.resources.limits[nvidia.com/gpu]`; `None`
+/// where there is none.
 #[must_use]
 pub fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split(['.', '['])
-        .try_fold(object, |value, step| match step.strip_suffix(']') {
-            Some(index) => index
-                .parse::<usize>()
-                .ok()
-                .map_or_else(|| value.get(index), |i| value.get(i)),
-            None => value.get(step),
-        })
+    steps(path).try_fold(object, |value, step| match value {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
+}
+
+/// Names of fields, keys and indices, in their order.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if let Some((key, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            rest = after.strip_prefix('.').unwrap_or(after);
+            return Some(key);
+        }
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (field, after) = rest.split_at(end);
+        rest = after.strip_prefix('.').unwrap_or(after);
+        Some(field)
+    })
+}
+
+/// The path without the places in lists.
+fn shape(path: &str) -> Vec<&str> {
+    let place = |step: &str| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+    steps(path).map(|step| if place(step) { "[]" } else { step }).collect()
 }
 
 fn cut(mut text: String, most: usize) -> String {
@@ -271,6 +291,34 @@ mod tests {
         assert_eq!(left.issues.len(), 1);
         let new_rule = review(issues()).ratcheted(&old, &Review::default(), &old);
         assert_eq!(new_rule.issues.len(), 2);
+    }
+
+    #[test]
+    fn an_item_that_moved_is_the_same_item() {
+        let review = |i: usize| Review {
+            issues: vec![Issue::invalid(format!("spec.list[{i}]"), "r", "bad", "")],
+            warnings: vec![],
+        };
+        let old = json!({"spec": {"list": ["good", "bad"]}});
+        let moved = json!({"spec": {"list": ["bad"]}});
+        assert!(review(0).ratcheted(&moved, &review(1), &old).issues.is_empty());
+        let other = json!({"spec": {"list": ["worse"]}});
+        assert_eq!(review(0).ratcheted(&other, &review(1), &old).issues.len(), 1);
+    }
+
+    #[test]
+    fn keys_with_dots_are_found() {
+        let object = json!({"a": {"nvidia.com/gpu": 1}, "b": [{"c": 2}], "0": 3});
+        assert_eq!(at(&object, "a[nvidia.com/gpu]"), Some(&json!(1)));
+        assert_eq!(at(&object, "b[0].c"), Some(&json!(2)));
+        assert_eq!(at(&object, "[0]"), Some(&json!(3)));
+        assert_eq!(at(&object, "b[x]"), None);
+        let review = || Review {
+            issues: vec![Issue::invalid("a[nvidia.com/gpu]", "r", 1, "")],
+            warnings: vec![],
+        };
+        let changed = json!({"a": {"nvidia.com/gpu": 9}});
+        assert_eq!(review().ratcheted(&changed, &review(), &object).issues.len(), 1);
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Owner {
             },
         });
         merge(&mut body, fields);
+        drop_nulls(&mut body);
         Object {
             resource,
             name: name.into(),
@@ -141,13 +142,13 @@ impl Owner {
         format!("{}/{}", self.kind, self.name)
     }
 
-    /// True when the live object is ours: controlled by our uid, or retained for an object of our kind and name.
+    /// True when the live object is ours: controlled by our uid, or kept for an object of our kind and name. A claim
+    /// that goes with its `StatefulSet` is owned by that one, and is ours as well.
     #[must_use]
     pub fn owns(&self, live: &ObjectMeta) -> bool {
-        let controlled = live.owner_references.iter().flatten().any(|o| o.uid == self.uid);
-        let retained = live.owner_references.as_deref().unwrap_or_default().is_empty()
-            && live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
-        controlled || retained
+        let mut owners = live.owner_references.iter().flatten();
+        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
+        owners.clone().any(|o| o.uid == self.uid) || kept && owners.all(|o| o.api_version == "apps/v1")
     }
 }
 
@@ -213,6 +214,21 @@ pub fn merge(target: &mut Value, patch: Value) {
     }
 }
 
+/// Takes every null out: under server-side apply it would be a field that we own and that says nothing.
+pub fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, v| !v.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => {
+            items.retain(|v| !v.is_null());
+            items.iter_mut().for_each(drop_nulls);
+        }
+        _ => {}
+    }
+}
+
 fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
     pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect()
 }
@@ -221,6 +237,7 @@ fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     fn owner() -> Owner {
         Owner {
@@ -267,5 +284,27 @@ mod tests {
             .owns(&meta(&retained))
         );
         assert!(!owner().owns(&ObjectMeta::default()));
+    }
+
+    #[test]
+    fn a_claim_that_goes_with_its_stateful_set_is_ours() {
+        let object = owner().object::<PersistentVolumeClaim>("ollama", "data-chat-ollama-0", json!({}));
+        let mut claim = meta(&object.retained(&owner()));
+        let reference = |version: &str| OwnerReference {
+            api_version: version.into(),
+            uid: "s1".into(),
+            ..OwnerReference::default()
+        };
+        claim.owner_references = Some(vec![reference("apps/v1")]);
+        assert!(owner().owns(&claim));
+        claim.owner_references = Some(vec![reference("example.com/v1")]);
+        assert!(!owner().owns(&claim));
+    }
+
+    #[test]
+    fn no_null_reaches_the_api_server() {
+        let volumes = json!([{"name": "a", "emptyDir": null}, null]);
+        let object = owner().object::<Service>("ollama", "x", json!({"spec": {"volumes": volumes, "a": {"b": null}}}));
+        assert_eq!(object.body["spec"], json!({"volumes": [{"name": "a"}], "a": {}}));
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Decimal and binary suffixes with their factor in thousandths.
-const SUFFIXES: [(&str, i128); 15] = [
+/// Suffixes of whole multiples, with their factor.
+const SUFFIXES: [(&str, i128); 12] = [
     ("Ki", 1 << 10),
     ("Mi", 1 << 20),
     ("Gi", 1 << 30),
@@ -16,9 +16,6 @@ const SUFFIXES: [(&str, i128); 15] = [
     ("T", 1_000_000_000_000),
     ("P", 1_000_000_000_000_000),
     ("E", 1_000_000_000_000_000_000),
-    ("m", 0),
-    ("u", 0),
-    ("n", 0),
 ];
 
 /// An amount in thousandths of the unit, rounded up; enough to tell which of two is larger.
@@ -26,6 +23,9 @@ const SUFFIXES: [(&str, i128); 15] = [
 pub struct Quantity(i128);
 
 impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
     /// Reads a quantity from a string or a number.
     ///
     /// # Errors
@@ -41,10 +41,10 @@ impl Quantity {
             .ok_or_else(|| format!("{text:?} is not a quantity; write it as in \"500m\" or \"2Gi\""))
     }
 
-    /// True for zero and for anything below.
+    /// True for anything above zero.
     #[must_use]
     pub fn is_positive(self) -> bool {
-        self.0 > 0
+        self > Self::ZERO
     }
 }
 

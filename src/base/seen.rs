@@ -52,6 +52,7 @@ pub struct Failure {
 
 /// How far a model is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[schemars(transform = crate::base::crd::choice)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
     /// Nothing has been done yet, or nothing can be.

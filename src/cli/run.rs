@@ -4,12 +4,13 @@ use super::manifests;
 use crate::controller::{self, metrics::Reconciles};
 use crate::health::{self, Gates};
 use crate::lease::{self, Claim, standing::Terms};
-use crate::metrics;
-use crate::server::Port;
+use crate::pki::{self, Serving};
+use crate::server::{Limits, Port};
+use crate::{metrics, webhook};
 use anyhow::Context;
 use kube::Client;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -108,6 +109,8 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let gates = Gates::default();
     let mut registry = metrics::registry();
     let reconciles = Reconciles::register(&mut registry);
+    let webhooks = webhook::Metrics::register(&mut registry);
+    let certificates = pki::Metrics::register(&mut registry);
     let inside = [
         Port::inside(
             listen(args.health_address, "health").await?,
@@ -119,6 +122,25 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         ),
     ];
     let inside = inside.map(|port| tokio::spawn(port.serve(last.clone())));
+    let serving = Arc::new(Serving::default());
+    let port = Port {
+        listener: listen(args.webhook_address, "the webhooks").await?,
+        tls: Some(webhook::tls::config(Arc::clone(&serving) as Arc<_>)?),
+        router: webhook::router(Arc::new(settings.clone()), webhooks.clone()),
+        limits: Limits::default(),
+        failed_handshakes: webhooks.failed_handshakes,
+    };
+    let (gate, keeping) = (gates.gate("certificate"), args.certificates());
+    let admission = tokio::spawn(port.serve(stop.clone()));
+    // Until the last request is answered, so that a rollover during the drain fails nobody.
+    let keeper = tokio::spawn(pki::run(
+        keeping,
+        client.clone(),
+        serving,
+        gate,
+        certificates,
+        last.clone(),
+    ));
     tokio::spawn(signals(stop.clone(), gates.clone()));
     let claim = lease::claim(client.clone(), &args.lease());
     let config = controller::Config {
@@ -132,7 +154,9 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let result = lead(claim, config, stop.clone()).await;
     gates.drain();
     stop.cancel();
+    admission.await?;
     last.cancel();
+    keeper.await?;
     for port in inside {
         port.await?;
     }
@@ -194,6 +218,27 @@ fn logging(args: &Args) {
 }
 
 impl Args {
+    fn certificates(&self) -> pki::Config {
+        pki::Config {
+            names: pki::Names {
+                secret: self.ca_secret.clone(),
+                service: pki::Service {
+                    name: self.service_name.clone(),
+                    namespace: self.namespace.clone(),
+                },
+                mutating: self.mutating_webhook.clone(),
+                validating: self.validating_webhook.clone(),
+            },
+            // Every address listens on loopback as well, unless a single one was named.
+            dial: match self.webhook_address.ip() {
+                ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.webhook_address.port()),
+                _ => self.webhook_address,
+            },
+            pod: self.pod_name.clone(),
+            terms: pki::book::Terms::default(),
+        }
+    }
+
     fn lease(&self) -> lease::Config {
         lease::Config {
             namespace: self.namespace.clone(),

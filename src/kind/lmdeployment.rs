@@ -1,27 +1,31 @@
 //! `LMDeployment`: one stack. Owns the components, and passes from one to the other what they need to know.
 
+mod conditions;
+mod parts;
 mod status;
+mod trouble;
+mod wanted;
 
-use super::ollamamodel::{self, OllamaModel};
-use super::{Kind, Outcome};
-use crate::base::condition::Reason;
-use crate::base::issue::{Concern, Issue, Review};
+use super::{Kind, Outcome, check_name};
+use crate::base::crd::{self, NameRule};
+use crate::base::issue::{Concern, Issue, Review, WARNING_LENGTH};
 use crate::base::model::ModelName;
 use crate::base::names;
-use crate::base::object::{self, Object};
-use crate::base::seen::{ModelState, Seen};
+use crate::base::object::Object;
+use crate::base::seen::Seen;
 use crate::base::settings::Settings;
-use crate::component::common::{NetworkPolicySpec, PullPolicy, check};
+use crate::component::common::{NetworkPolicySpec, PullPolicy, check, network};
 use crate::component::ollama::models::Item;
-use crate::component::ollama::{self, Gate, OllamaSpec};
-use crate::component::tabby::TabbySpec;
+use crate::component::ollama::{self, OllamaSpec};
 use crate::component::tabby::config::Models;
+use crate::component::tabby::{self, TabbySpec};
 use jiff::Timestamp;
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 pub use status::LMDeploymentStatus;
+use wanted::{all_ready, gate};
 
 /// What a stack is made of.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -47,6 +51,7 @@ pub use status::LMDeploymentStatus;
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason", "priority": 1}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [engine()]))]
 pub struct LMDeploymentSpec {
     /// Ollama and its models. Default: on, one server, no model.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,17 +64,24 @@ pub struct LMDeploymentSpec {
     pub network_policy: Option<NetworkPolicySpec>,
 }
 
-/// A model of the stack, and what is known of it.
-struct Wanted {
-    item: Item,
-    /// The name of its `OllamaModel`.
-    child: String,
-    state: ModelState,
-    reason: Option<Reason>,
+const NO_ENGINE: &str = "the stack has no engine: leave spec.ollama.enabled away, or give spec.tabby.ollamaServiceName";
+
+/// The same rule in CEL.
+fn engine() -> Value {
+    let tabby = "has(self.tabby) && has(self.tabby.enabled) && self.tabby.enabled && has(self.tabby.ollamaServiceName)";
+    crd::rule(
+        &format!("has(self.ollama) && has(self.ollama.enabled) && !self.ollama.enabled && !({tabby})"),
+        ".ollama.enabled",
+        NO_ENGINE,
+    )
 }
 
 impl Kind for LMDeployment {
-    const LONGEST_NAME: usize = names::LONGEST_NAME;
+    /// Services, labels and claims are named after it.
+    const NAMES: NameRule = NameRule {
+        longest: names::LONGEST_NAME,
+        label: true,
+    };
 
     fn fill(object: &mut Value) {
         let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
@@ -92,12 +104,12 @@ impl Kind for LMDeployment {
 
     fn check(&self, old: Option<&Self>, settings: &Settings) -> Review {
         let mut review = Review {
-            issues: check_name(self, Self::LONGEST_NAME),
+            issues: check_name(self),
             warnings: vec![],
         };
-        let safe = settings.policy.allow_unsafe_pods;
+        let allow_unsafe = settings.policy.allow_unsafe_pods;
         if let Some(ollama) = self.ollama() {
-            review.extend(ollama.check("spec.ollama", old.and_then(Self::ollama), safe));
+            review.extend(ollama.check("spec.ollama", old.and_then(Self::ollama), allow_unsafe));
             if self.listed().is_empty() {
                 review.warn(
                     Concern::NoEffect,
@@ -107,14 +119,12 @@ impl Kind for LMDeployment {
             self.warn_of_never(&mut review);
         }
         if let Some(tabby) = self.tabby() {
-            review.extend(tabby.check("spec.tabby", &self.listed_names(), old.and_then(Self::tabby), safe));
+            let (listed, own) = (self.listed_names(), self.ollama_service());
+            review.extend(tabby.check("spec.tabby", &listed, &own, old.and_then(Self::tabby), allow_unsafe));
         }
-        if self.ollama().is_none() && self.tabby().is_none_or(|t| t.ollama_service_name.is_none()) {
-            let detail =
-                "the stack has no engine: leave spec.ollama.enabled away, or give spec.tabby.ollamaServiceName";
-            review
-                .issues
-                .push(Issue::invalid("spec.ollama.enabled", "engine", false, detail).fatal());
+        if self.ollama().is_none() && self.other_ollama().is_none() {
+            let issue = Issue::invalid("spec.ollama.enabled", "engine", false, NO_ENGINE);
+            review.issues.push(issue.fatal());
         }
         self.warn_of_legacy(&mut review);
         review
@@ -125,10 +135,15 @@ impl Kind for LMDeployment {
         let wanted = self.wanted(seen);
         let mut objects: Vec<Object> = wanted.iter().map(|w| w.object(seen)).collect();
         if let Some(ollama) = self.ollama() {
-            objects.extend(ollama.objects(seen, &policy, &gate(seen, &wanted)));
+            let tabby = self.tabby().filter(|_| self.other_ollama().is_none());
+            let consumers: Vec<Value> = tabby
+                .map(|_| network::pods(seen.owner, tabby::NAME))
+                .into_iter()
+                .collect();
+            objects.extend(ollama.objects(seen, &policy, &gate(seen, &wanted), &consumers));
         }
         if let (Some(tabby), Some(models)) = (self.tabby(), self.tabby_models()) {
-            let start = tabby.ollama_service_name.is_some() || TabbySpec::exists(seen) || all_ready(&models, &wanted);
+            let start = self.other_ollama().is_some() || TabbySpec::exists(seen) || all_ready(&models, &wanted);
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
         objects
@@ -167,24 +182,31 @@ impl LMDeployment {
         self.tabby()?.models(&self.listed_names())
     }
 
+    /// The Service of the stack's own Ollama.
+    fn ollama_service(&self) -> String {
+        format!("{}-{}", self.name_any(), ollama::NAME)
+    }
+
+    /// The Service of another Ollama, which Tabby asks in place of the stack's own.
+    fn other_ollama(&self) -> Option<&str> {
+        self.tabby()?.elsewhere(&self.ollama_service())
+    }
+
     /// Where Tabby finds Ollama.
     fn ollama_url(&self) -> String {
-        let tabby = self.tabby();
-        let own = self.ollama().map_or(ollama::PORT, |o| o.common.port(ollama::PORT));
-        match tabby.and_then(|t| t.ollama_service_name.as_deref()) {
-            Some(service) => format!(
-                "http://{service}:{}",
-                tabby.and_then(|t| t.ollama_service_port).unwrap_or(ollama::PORT)
-            ),
-            None => format!("http://{}-{}:{own}", self.name_any(), ollama::NAME),
+        if let Some(service) = self.other_ollama() {
+            let port = self.tabby().and_then(|t| t.ollama_service_port);
+            return format!("http://{service}:{}", port.unwrap_or(ollama::PORT));
         }
+        let port = self.ollama().map_or(ollama::PORT, |o| o.common.port(ollama::PORT));
+        format!("http://{}:{port}", self.ollama_service())
     }
 
     /// The listed models, and the one that Tabby's embeddings imply.
     fn items(&self) -> Vec<Item> {
         let mut items = self.listed();
-        let own = self.tabby().is_some_and(|t| t.ollama_service_name.is_none());
-        if let Some(models) = self.tabby_models().filter(|_| own && self.ollama().is_some())
+        let own = self.ollama().is_some() && self.other_ollama().is_none();
+        if let Some(models) = self.tabby_models().filter(|_| own)
             && !items.iter().any(|i| i.name.key() == models.embedding.key())
         {
             items.push(Item {
@@ -194,23 +216,6 @@ impl LMDeployment {
             });
         }
         items
-    }
-
-    fn wanted(&self, seen: &Seen<'_>) -> Vec<Wanted> {
-        let with_state = |item: Item| {
-            let child = ollamamodel::child_name(seen.owner, &item.name);
-            let status = object::find::<OllamaModel>(seen.live, &child).and_then(ollamamodel::status_of);
-            let (state, reason) = status.map_or((ModelState::Pending, None), |s| {
-                (s.state.unwrap_or_default(), s.failure())
-            });
-            Wanted {
-                item,
-                child,
-                state,
-                reason,
-            }
-        };
-        self.items().into_iter().map(with_state).collect()
     }
 
     fn warn_of_never(&self, review: &mut Review) {
@@ -238,71 +243,23 @@ impl LMDeployment {
                 .filter(|t| t.model_name.is_some())
                 .map(|_| "spec.tabby.modelName".into()),
         );
-        if !used.is_empty() {
-            review.warn(
-                Concern::Legacy,
-                format!("older fields, see docs/upgrade.md: {}", used.join(", ")),
-            );
+        if let Some(text) = legacy_warning(&used) {
+            review.warn(Concern::Legacy, text);
         }
     }
 }
 
-impl Wanted {
-    fn object(&self, seen: &Seen<'_>) -> Object {
-        let policy = self.item.pull_policy;
-        let fields = json!({"spec": {
-            "name": self.item.name.bare(),
-            "tag": self.item.name.tag(),
-            "pullPolicy": policy,
-            "insecure": self.item.insecure.then_some(true),
-            "target": {"deploymentRef": {"kind": seen.owner.kind, "name": seen.owner.name}},
-        }});
-        seen.owner.object::<OllamaModel>(ollama::NAME, &self.child, fields)
-    }
-
-    /// Pods wait for it, unless nothing will pull it or only the user can mend it.
-    fn gates(&self) -> bool {
-        self.item.pull_policy != Some(PullPolicy::Never) && !self.reason.is_some_and(Reason::is_users)
-    }
-}
-
-/// The names that a server needs before it is Ready. Once the gate has been open, a model joins them when it is there.
-fn gate(seen: &Seen<'_>, wanted: &[Wanted]) -> Gate {
-    let live = Gate::live(seen);
-    let joins = |w: &&Wanted| {
-        let name = w.item.name.short();
-        w.gates() && (!live.opened || w.state == ModelState::Ready || live.required.contains(&name))
+/// As many of the fields as fit, and how many more.
+fn legacy_warning(used: &[String]) -> Option<String> {
+    let text = |shown: usize| {
+        let more = match used.len() - shown {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        format!("older fields, see docs/upgrade.md: {}{more}", used[..shown].join(", "))
     };
-    Gate {
-        required: wanted.iter().filter(joins).map(|w| w.item.name.short()).collect(),
-        opened: live.opened,
-    }
-}
-
-fn all_ready(models: &Models, wanted: &[Wanted]) -> bool {
-    let ready = |name: &ModelName| {
-        wanted
-            .iter()
-            .any(|w| w.item.name.key() == name.key() && w.state == ModelState::Ready)
-    };
-    [&models.chat, &models.completion, &models.embedding]
-        .into_iter()
-        .all(ready)
-}
-
-/// The rule on names, which is also at the root of the schema; a generated name does not exist yet.
-pub(super) fn check_name<K: Kind>(object: &K, longest: usize) -> Vec<Issue> {
-    let Some(name) = object
-        .meta()
-        .name
-        .as_deref()
-        .filter(|n| !names::is_dns_label(n, longest))
-    else {
-        return vec![];
-    };
-    let detail =
-        format!("must be a DNS-1035 label of at most {longest} characters: lower case, digits and -, first a letter");
-    vec![Issue::invalid("metadata.name", "name", name, detail).fatal()]
+    let fits = |shown: &usize| text(*shown).chars().count() <= WARNING_LENGTH;
+    (1..=used.len()).rev().find(fits).map(text)
 }
 
 #[cfg(test)]

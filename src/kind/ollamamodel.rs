@@ -3,19 +3,19 @@
 pub mod plan;
 mod status;
 
-use super::lmdeployment::check_name;
-use super::{Kind, Outcome};
+use super::{Kind, Outcome, check_name};
+use crate::base::crd::NameRule;
 use crate::base::hash;
 use crate::base::issue::{Issue, Review};
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::{Object, Owner};
-use crate::base::seen::Seen;
+use crate::base::seen::{ModelState, Seen};
 use crate::base::settings::Settings;
 use crate::component::common::PullPolicy;
 use jiff::Timestamp;
-use kube::CustomResource;
 use kube::core::DynamicObject;
+use kube::{CustomResource, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -41,14 +41,7 @@ pub use status::{OllamaModelStatus, ReplicaStatus};
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.name == oldSelf.name", "message": "name cannot be changed; make another OllamaModel", "fieldPath": ".name"},
-    {
-        "rule": "(has(self.tag) ? self.tag : 'latest') == (has(oldSelf.tag) ? oldSelf.tag : 'latest')",
-        "message": "tag cannot be changed; make another OllamaModel", "fieldPath": ".tag",
-    },
-    {"rule": "self.target == oldSelf.target", "message": "target cannot be changed; make another OllamaModel", "fieldPath": ".target"},
-]))]
+#[schemars(extend("x-kubernetes-validations" = fixed_fields()))]
 pub struct OllamaModelSpec {
     /// The model, as Ollama names it: `[host[:port]/][namespace/]model[:tag]`.
     #[schemars(length(min = 1, max = 512))]
@@ -89,17 +82,25 @@ pub struct DeploymentRef {
 }
 
 impl Kind for OllamaModel {
-    const LONGEST_NAME: usize = 63;
+    /// Nothing is named after it, so it may have dots, as in the older documents' `llama3.2-1b`.
+    const NAMES: NameRule = NameRule {
+        longest: 63,
+        label: false,
+    };
 
     fn fill(_object: &mut Value) {
         // Nothing is constant and absent: the tag belongs to the name, and the policy is computed at each reconcile.
     }
 
     fn check(&self, old: Option<&Self>, _settings: &Settings) -> Review {
-        let mut issues = check_name(self, Self::LONGEST_NAME);
+        let mut issues = check_name(self);
         let spec = &self.spec;
         if let Err(why) = spec.model() {
-            issues.push(Issue::invalid("spec.name", "model-name", spec.name.as_str(), why).fatal());
+            let (path, value) = match &spec.tag {
+                Some(tag) if ModelName::parse(&spec.name).is_ok() => ("spec.tag", tag),
+                _ => ("spec.name", &spec.name),
+            };
+            issues.push(Issue::invalid(path, "model-name", value.as_str(), why).fatal());
         }
         if spec.pull_policy == Some(PullPolicy::Never) && spec.insecure == Some(true) {
             issues.push(Issue::forbidden(
@@ -146,13 +147,42 @@ impl Kind for OllamaModel {
 
 impl OllamaModel {
     fn immutable(&self, old: &Self) -> Vec<Issue> {
+        let key = |spec: &OllamaModelSpec| spec.model().map(|m| m.key());
         let fields = [
-            ("spec.name", self.spec.model() == old.spec.model()),
-            ("spec.target", self.spec.target == old.spec.target),
+            ("spec.name", key(&self.spec) == key(&old.spec)),
+            (
+                "spec.target",
+                self.spec.target.deployment_ref.is(&old.spec.target.deployment_ref),
+            ),
         ];
-        let issue =
-            |(path, _)| Issue::forbidden(path, "immutable", "cannot be changed; make another OllamaModel").fatal();
+        let issue = |(path, _)| Issue::forbidden(path, "immutable", FIXED).fatal();
         fields.into_iter().filter(|(_, same)| !same).map(issue).collect()
+    }
+}
+
+const FIXED: &str = "cannot be changed; make another OllamaModel";
+
+/// The same in CEL. The tag may move from its field into the name and back, and Ollama tells no cases apart.
+fn fixed_fields() -> Value {
+    let full = |of: &str| format!("({of}.name + (has({of}.tag) ? ':' + {of}.tag : '')).lowerAscii()");
+    let name = |of: &str| format!("({0}.endsWith(':latest') ? {0} : {0} + ':latest')", full(of));
+    let target = |of: &str| {
+        let target = format!("{of}.target.deploymentRef");
+        format!("(has({target}.kind) ? {target}.kind : 'LMDeployment') + '/' + {target}.name")
+    };
+    let rule = |field: &str, value: &dyn Fn(&str) -> String| {
+        json!({
+            "rule": format!("{} == {}", value("self"), value("oldSelf")),
+            "message": format!("{field} {FIXED}"), "fieldPath": format!(".{field}"),
+        })
+    };
+    json!([rule("name", &name), rule("target", &target)])
+}
+
+impl DeploymentRef {
+    fn is(&self, other: &Self) -> bool {
+        let kind = |of: &Self| of.kind.clone().unwrap_or_else(|| "LMDeployment".into());
+        self.name == other.name && kind(self) == kind(other)
     }
 }
 
@@ -185,4 +215,18 @@ pub fn child_name(owner: &Owner, model: &ModelName) -> String {
 #[must_use]
 pub fn status_of(live: &DynamicObject) -> Option<OllamaModelStatus> {
     serde_json::from_value(live.data.get("status")?.clone()).ok()
+}
+
+/// The object as it is once every server holds the model; `None` for objects of other kinds.
+#[must_use]
+pub(super) fn ready(object: Object) -> Option<DynamicObject> {
+    if object.resource.kind != OllamaModel::kind(&()) {
+        return None;
+    }
+    let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
+    live.data["status"] = json!(OllamaModelStatus {
+        state: Some(ModelState::Ready),
+        ..OllamaModelStatus::default()
+    });
+    Some(live)
 }

@@ -1,7 +1,7 @@
 //! From nothing to an answer, and back to nothing.
 
-use super::support::objects::{condition, name, names};
-use super::support::stage::Stage;
+use super::live::objects::{condition, name, names};
+use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ pub async fn what_is_deleted_leaves_only_the_data() -> Result<()> {
         ] {
             let check = async || Ok(stage.list(kind, &labels).await?.is_empty().then_some(()));
             let what = format!("every {kind} of {stack} is gone");
-            stage.namespace.until(&what, super::support::LIMIT, check).await?;
+            stage.namespace.until(&what, super::live::LIMIT, check).await?;
         }
     }
     stage.gone("PersistentVolumeClaim", "data-drop-ollama-0").await?;

@@ -1,8 +1,8 @@
 //! Models come, go and fail without their neighbours noticing.
 
-use super::support::LIMIT;
-use super::support::objects::{condition, message};
-use super::support::stage::Stage;
+use super::live::LIMIT;
+use super::live::objects::{condition, message};
+use super::live::stage::Stage;
 use anyhow::{Result, ensure};
 use cluster::gguf::Model;
 use futures::{StreamExt, TryStreamExt};

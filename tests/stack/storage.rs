@@ -1,7 +1,7 @@
 //! Models on claims: kept when a pod goes, and when the stack moves between Deployment and StatefulSet.
 
-use super::support::objects::{name, names, uid};
-use super::support::stage::Stage;
+use super::live::objects::{name, names, uid};
+use super::live::stage::Stage;
 use anyhow::Result;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Tabby: started once its models are there, restarted for its configuration alone, its data found again.
 
-use super::support::LIMIT;
-use super::support::objects::uid;
-use super::support::stage::Stage;
+use super::live::LIMIT;
+use super::live::objects::uid;
+use super::live::stage::Stage;
 use anyhow::{Context, Result};
 use base64::Engine;
 use cluster::gguf::Model;
@@ -113,7 +113,7 @@ pub async fn tabby_restarts_for_its_configuration_alone() -> Result<()> {
     stage.ready("code").await?;
     stage.registry.registry().remove("library/embed:latest")?;
     let servers = stage.pods("code", "ollama").await?;
-    stage.delete("Pod", super::support::objects::name(&servers[0])).await?;
+    stage.delete("Pod", super::live::objects::name(&servers[0])).await?;
     stage.told("code", "ModelsReady", "False", "UnknownModel").await?;
     let deployment = stage.get("Deployment", "code-tabby").await?;
     assert_eq!(stage.pod("code", "tabby").await?.0, pod.0, "the same pod");

@@ -1,12 +1,39 @@
-//! What the tests on real clusters share: the operator as users run it, a stage for each test, and access to objects.
-#![allow(dead_code, reason = "each suite uses its part")]
+//! What the tests of the pure half share: committed files that generated ones are compared with.
 
-pub mod objects;
-pub mod operator;
-pub mod relay;
-pub mod stage;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-use std::time::Duration;
+/// A path of the repository.
+pub fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
 
-/// Long enough for a busy machine with two cores; a free one needs a tenth of it.
-pub const LIMIT: Duration = Duration::from_secs(180);
+/// The text of a file of the repository.
+#[allow(dead_code)] // each test binary compiles this file for itself
+pub fn read(relative: &str) -> String {
+    let path = path(relative);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Fails where the committed file is not what is generated now; with `UPDATE_GOLDEN=1` it is written instead.
+pub fn compare(relative: &str, generated: &str) {
+    let path = path(relative);
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().expect("files have folders")).unwrap();
+        fs::write(&path, generated).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((number, (old, new))) = (1..)
+        .zip(lines(&committed, generated))
+        .find(|(_, (old, new))| old != new)
+    {
+        panic!("{relative}:{number} is out of date; run `make generate` and look at the difference\n- {old}\n+ {new}");
+    }
+}
+
+/// Both texts line by line, as long as the longer one.
+fn lines<'a>(one: &'a str, other: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let most = one.lines().count().max(other.lines().count());
+    let padded = |text: &'a str| text.lines().chain(std::iter::repeat("<no line>"));
+    padded(one).zip(padded(other)).take(most)
+}

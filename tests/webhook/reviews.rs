@@ -1,4 +1,4 @@
-//! AdmissionReviews through the router, without a socket.
+//! Reviews through the router, without a socket.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -63,12 +63,12 @@ fn webhooks() -> Webhooks {
     Webhooks::new(Settings::default())
 }
 
-fn deployment(spec: Value) -> Value {
+fn deployment(spec: impl Into<Value>) -> Value {
     json!({
         "apiVersion": "llm.geeper.io/v1alpha1",
         "kind": "LMDeployment",
         "metadata": {"name": "chat", "namespace": "team"},
-        "spec": spec,
+        "spec": spec.into(),
     })
 }
 

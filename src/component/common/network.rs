@@ -2,14 +2,14 @@
 
 use super::NetworkPolicySpec;
 use super::pod::Pod;
-use crate::base::object::{OPERATOR, Object};
+use crate::base::object::{OPERATOR, Object, Owner};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
-/// The policy of a component that users reach on its port: open to everyone, or to `from` when it is given. The
-/// operator, which runs in `operator_namespace`, is let in where the component needs it.
+/// The policy of a component that users reach on its port: open to everyone, or to `from` when it is given and then
+/// also to `wiring`: who must reach it for the stack to work.
 #[must_use]
-pub fn policy(pod: &Pod<'_>, spec: &NetworkPolicySpec, operator_namespace: Option<&str>) -> Option<Object> {
+pub fn policy(pod: &Pod<'_>, spec: &NetworkPolicySpec, wiring: &[Value]) -> Option<Object> {
     if spec.enabled == Some(false) {
         return None;
     }
@@ -17,8 +17,7 @@ pub fn policy(pod: &Pod<'_>, spec: &NetworkPolicySpec, operator_namespace: Optio
     let ingress = match &spec.from {
         None => vec![json!({"ports": ports})],
         Some(peers) => {
-            let operator = operator_namespace.map(operator_peer);
-            let peers: Vec<&Value> = peers.iter().chain(operator.iter()).collect();
+            let peers: Vec<&Value> = peers.iter().chain(wiring).collect();
             // An empty `from` would mean everyone; no rule at all means no one.
             if peers.is_empty() {
                 vec![]
@@ -36,20 +35,32 @@ pub fn policy(pod: &Pod<'_>, spec: &NetworkPolicySpec, operator_namespace: Optio
 }
 
 /// Everything but link-local addresses, where clouds keep credentials; names are looked up there too, on clusters
-/// with a DNS cache on each node.
+/// with a DNS cache on each node. Pods are named apart, since some networks do not count them among addresses.
 fn egress() -> Value {
     json!([
         {"to": [
             {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
             {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
+            {"namespaceSelector": {}},
         ]},
         {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
     ])
 }
 
-fn operator_peer(namespace: &str) -> Value {
-    json!({
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR}},
+/// The operator, which runs in that namespace.
+#[must_use]
+pub fn operator(namespace: &str) -> Option<Value> {
+    // Offline there is none.
+    (!namespace.is_empty()).then(|| {
+        json!({
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR}},
+        })
     })
+}
+
+/// The pods of a component of the same stack.
+#[must_use]
+pub fn pods(owner: &Owner, component: &str) -> Value {
+    json!({"podSelector": {"matchLabels": owner.selector(component)}})
 }

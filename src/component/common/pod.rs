@@ -1,11 +1,13 @@
 //! The pods of a component: one template, one way to make a Deployment, a Service and an account of it.
 
-use super::{Common, ServiceType};
+use super::{Common, ServiceType, Variable};
+use crate::base::names;
 use crate::base::object::{Object, Owner, merge};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{LocalObjectReference, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Everything that a component decides about its pods; the rest comes from its common block.
 pub struct Pod<'a> {
@@ -84,7 +86,7 @@ impl Pod<'_> {
                 "affinity": common.affinity,
                 "runtimeClassName": common.runtime_class_name,
                 "priorityClassName": common.priority_class_name,
-                "imagePullSecrets": common.image_pull_secrets,
+                "imagePullSecrets": common.image_pull_secrets.as_ref().map(|s| unique(s)),
                 "initContainers": common.init_containers,
                 "tolerations": some(joined(&self.tolerations, common.tolerations.as_ref())),
             }),
@@ -94,12 +96,11 @@ impl Pod<'_> {
 
     fn container_body(&self) -> Value {
         let common = self.common;
-        let user: Vec<Value> = common.variables().map(|(_, v)| json!(v)).collect();
         let mut body = json!({
             "name": self.component,
             "image": self.image,
             "ports": [{"name": "http", "containerPort": self.port, "protocol": "TCP"}],
-            "env": joined(&self.env, Some(&user)),
+            "env": self.variables(),
             "volumeMounts": joined(&self.mounts, common.volume_mounts.as_ref()),
             "resources": self.resources,
             "securityContext": {
@@ -119,6 +120,21 @@ impl Pod<'_> {
             body["resources"] = without_storage(json!(resources), &self.resources);
         }
         body
+    }
+
+    /// The operator's variables, then the manifest's; none twice, since the API server refuses that. Ours win over
+    /// one of the manifest, the later one of the manifest wins over the earlier, as in a pod.
+    fn variables(&self) -> Vec<Value> {
+        let mut known: BTreeSet<&str> = self.env.iter().filter_map(|v| v["name"].as_str()).collect();
+        let theirs: Vec<&Variable> = self.common.variables().map(|(_, v)| v).collect();
+        let mut kept: Vec<Value> = theirs
+            .into_iter()
+            .rev()
+            .filter(|v| known.insert(&v.name))
+            .map(|v| json!(v))
+            .collect();
+        kept.reverse();
+        joined(&self.env, Some(&kept))
     }
 
     /// The Service on the given port; its target stays what the process listens on.
@@ -175,8 +191,8 @@ impl Pod<'_> {
     pub fn object<K: kube::Resource<DynamicType = ()>>(&self, fields: Value) -> Object {
         let mut object = self.owner.object::<K>(self.component, &self.name, fields);
         let version = crate::base::image::tag(&self.image).unwrap_or_default();
-        // A digest is no label value; a tag always is.
-        if !version.is_empty() && !version.contains(':') && version.len() <= 63 {
+        // A digest is no label value, nor is every tag.
+        if !version.is_empty() && names::is_label_value(version) {
             object.body["metadata"]["labels"]["app.kubernetes.io/version"] = version.into();
         }
         object
@@ -188,6 +204,12 @@ fn joined(ours: &[Value], theirs: Option<&Vec<Value>>) -> Vec<Value> {
     ours.iter().chain(theirs.into_iter().flatten()).cloned().collect()
 }
 
+/// None twice: the API server tells them apart by their names.
+fn unique(secrets: &[LocalObjectReference]) -> Vec<&LocalObjectReference> {
+    let mut known = BTreeSet::new();
+    secrets.iter().filter(|s| known.insert(&s.name)).collect()
+}
+
 fn some(list: Vec<Value>) -> Option<Vec<Value>> {
     (!list.is_empty()).then_some(list)
 }
@@ -196,7 +218,7 @@ fn some(list: Vec<Value>) -> Option<Vec<Value>> {
 /// operator must add, such as a GPU.
 fn without_storage(mut resources: Value, ours: &Value) -> Value {
     for list in ["requests", "limits"] {
-        if let Some(values) = resources[list].as_object_mut() {
+        if let Some(values) = resources.get_mut(list).and_then(Value::as_object_mut) {
             values.remove("storage");
         }
     }

@@ -3,8 +3,8 @@
 use crate::base::issue::Issue;
 use crate::base::model::ModelName;
 use crate::component::common::PullPolicy;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One model of the list.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +17,12 @@ pub struct Item {
     pub insecure: bool,
 }
 
-/// The models that can be read; what cannot is an issue of [`check`].
+/// The models that can be read, each once; what cannot, or stands twice, is an issue of [`check`].
 #[must_use]
 pub fn read(items: &[Value]) -> Vec<Item> {
-    items.iter().filter_map(|item| one("", item).ok()).collect()
+    let mut known = BTreeSet::new();
+    let readable = items.iter().filter_map(|item| one("", item).ok());
+    readable.filter(|item| known.insert(item.name.key())).collect()
 }
 
 /// Every rule on the list: form, names, tags, duplicates.
@@ -31,11 +33,13 @@ pub fn check(path: &str, items: &[Value]) -> Vec<Issue> {
     for (i, value) in items.iter().enumerate() {
         let at = format!("{path}.models[{i}]");
         match one(&at, value) {
-            Err(issue) => issues.push(issue),
+            Err(found) => issues.extend(found),
             Ok(item) => {
-                if let Some(first) = seen.insert(item.name.key(), i) {
+                if let Some(first) = seen.get(&item.name.key()) {
                     let detail = format!("is the same model as {path}.models[{first}]; remove one");
                     issues.push(Issue::duplicate(at, "model-twice", item.name.short(), detail));
+                } else {
+                    seen.insert(item.name.key(), i);
                 }
             }
         }
@@ -43,81 +47,121 @@ pub fn check(path: &str, items: &[Value]) -> Vec<Issue> {
     issues
 }
 
-fn one(at: &str, value: &Value) -> Result<Item, Issue> {
-    let malformed = |at: &str, value: &Value, why: String| Issue::invalid(at, "model-name", value.clone(), why);
-    let fields = match value {
-        Value::String(text) => {
-            let name = ModelName::parse(text).map_err(|why| malformed(at, value, why))?;
-            return Ok(Item {
+fn one(at: &str, value: &Value) -> Result<Item, Vec<Issue>> {
+    match value {
+        Value::String(text) => match ModelName::parse(text) {
+            Ok(name) => Ok(Item {
                 name,
                 pull_policy: None,
                 insecure: false,
-            });
+            }),
+            Err(why) => Err(vec![malformed(at, value, why)]),
+        },
+        Value::Object(fields) => Fields {
+            at,
+            fields,
+            issues: vec![],
         }
-        Value::Object(fields) => fields,
+        .read(),
         other => {
             let why = "must be a string such as \"llama3:8b\" or an object {name, tag, pullPolicy, insecure}";
-            return Err(malformed(at, other, why.into()));
+            Err(vec![malformed(at, other, why)])
         }
-    };
-    if let Some(unknown) = fields
-        .keys()
-        .find(|k| !["name", "tag", "pullPolicy", "insecure"].contains(&k.as_str()))
-    {
-        let why = "is no field of a model; there are name, tag, pullPolicy and insecure";
-        return Err(Issue::invalid(
-            format!("{at}.{unknown}"),
-            "model-field",
-            fields[unknown].clone(),
-            why,
-        ));
     }
-    let text = |field: &str| match fields.get(field) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(other) => Err(malformed(&format!("{at}.{field}"), other, "must be a string".into())),
-    };
-    let name = text("name")?.ok_or_else(|| Issue::required(format!("{at}.name"), "model-name", "name the model"))?;
-    let tag = text("tag")?;
-    let name = ModelName::with_tag(name, tag).map_err(|why| {
-        let field = if tag.is_some() && ModelName::parse(name).is_ok() {
-            "tag"
-        } else {
-            "name"
-        };
-        malformed(&format!("{at}.{field}"), &fields[field], why)
-    })?;
-    let pull_policy = match text("pullPolicy")? {
-        None => None,
-        Some("Always") => Some(PullPolicy::Always),
-        Some("IfNotPresent") => Some(PullPolicy::IfNotPresent),
-        Some("Never") => Some(PullPolicy::Never),
-        Some(other) => {
-            let supported = ["Always", "IfNotPresent", "Never"];
-            return Err(Issue::unsupported(
-                format!("{at}.pullPolicy"),
-                "model-policy",
-                other,
-                &supported,
-            ));
+}
+
+fn malformed(at: &str, value: &Value, why: impl Into<String>) -> Issue {
+    Issue::invalid(at, "model-name", value.clone(), why)
+}
+
+/// The object form of an item, and what is wrong with it so far.
+struct Fields<'a> {
+    at: &'a str,
+    fields: &'a Map<String, Value>,
+    issues: Vec<Issue>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(mut self) -> Result<Item, Vec<Issue>> {
+        self.refuse_unknown();
+        let name = self.name();
+        let pull_policy = self.pull_policy();
+        let insecure = self.insecure();
+        match name {
+            Some(name) if self.issues.is_empty() => Ok(Item {
+                name,
+                pull_policy,
+                insecure,
+            }),
+            _ => Err(self.issues),
         }
-    };
-    let insecure = match fields.get("insecure") {
-        None => false,
-        Some(Value::Bool(insecure)) => *insecure,
-        Some(other) => {
-            return Err(malformed(
-                &format!("{at}.insecure"),
-                other,
-                "must be true or false".into(),
-            ));
+    }
+
+    fn refuse_unknown(&mut self) {
+        for (field, value) in self.fields {
+            if !["name", "tag", "pullPolicy", "insecure"].contains(&field.as_str()) {
+                let why = "is no field of a model; there are name, tag, pullPolicy and insecure";
+                let at = format!("{}.{field}", self.at);
+                self.issues.push(Issue::invalid(at, "model-field", value.clone(), why));
+            }
         }
-    };
-    Ok(Item {
-        name,
-        pull_policy,
-        insecure,
-    })
+    }
+
+    fn text(&mut self, field: &str) -> Option<&'a str> {
+        match self.fields.get(field)? {
+            Value::String(text) => Some(text),
+            other => {
+                let at = format!("{}.{field}", self.at);
+                self.issues.push(malformed(&at, other, "must be a string"));
+                None
+            }
+        }
+    }
+
+    fn name(&mut self) -> Option<ModelName> {
+        if !self.fields.contains_key("name") {
+            let at = format!("{}.name", self.at);
+            self.issues.push(Issue::required(at, "model-name", "name the model"));
+        }
+        let tag = self.text("tag");
+        let name = self.text("name")?;
+        match ModelName::with_tag(name, tag) {
+            Ok(name) => Some(name),
+            Err(why) => {
+                let field = if ModelName::parse(name).is_ok() { "tag" } else { "name" };
+                let at = format!("{}.{field}", self.at);
+                self.issues.push(malformed(&at, &self.fields[field], why));
+                None
+            }
+        }
+    }
+
+    fn pull_policy(&mut self) -> Option<PullPolicy> {
+        match self.text("pullPolicy")? {
+            "Always" => Some(PullPolicy::Always),
+            "IfNotPresent" => Some(PullPolicy::IfNotPresent),
+            "Never" => Some(PullPolicy::Never),
+            other => {
+                let at = format!("{}.pullPolicy", self.at);
+                let supported = ["Always", "IfNotPresent", "Never"];
+                self.issues
+                    .push(Issue::unsupported(at, "model-policy", other, &supported));
+                None
+            }
+        }
+    }
+
+    fn insecure(&mut self) -> bool {
+        match self.fields.get("insecure") {
+            None => false,
+            Some(Value::Bool(insecure)) => *insecure,
+            Some(other) => {
+                let at = format!("{}.insecure", self.at);
+                self.issues.push(malformed(&at, other, "must be true or false"));
+                false
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::OllamaModel;
 use crate::base::condition::{self, Reason, State};
 use crate::base::seen::{Failure, ModelState, Replica, Seen};
+use crate::component::common::PullPolicy;
 use crate::kind::Outcome;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -120,7 +121,7 @@ pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: T
         observed_generation: model.metadata.generation,
         conditions: Some(condition::merge(
             &old.conditions.unwrap_or_default(),
-            states(state, replicas, outcome),
+            states(state, model.spec.policy(), replicas, outcome),
             model.metadata.generation,
             now,
         )),
@@ -162,16 +163,18 @@ fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> Option
     if state == ModelState::Ready {
         return Some(100);
     }
-    let (mut done, mut total) = (0, 0);
+    // Wide enough for whatever a server may say.
+    let (mut done, mut total) = (0_i128, 0_i128);
     for (completed, all) in replicas.iter().filter_map(|r| r.progress) {
-        done += completed;
-        total += all;
+        done += i128::from(completed);
+        total += i128::from(all);
     }
     let percent = if total > 0 {
-        (done * 100 / total).clamp(0, 99) / STEP * STEP
+        (done * 100 / total).clamp(0, 99)
     } else {
         0
     };
+    let percent = i64::try_from(percent).unwrap_or(0) / STEP * STEP;
     Some(if state == ModelState::Pulling {
         percent.max(old.filter(|o| *o < 100).unwrap_or(0))
     } else {
@@ -179,7 +182,7 @@ fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> Option
     })
 }
 
-fn states(state: ModelState, replicas: &[Replica], outcome: &Outcome) -> Vec<State> {
+fn states(state: ModelState, policy: PullPolicy, replicas: &[Replica], outcome: &Outcome) -> Vec<State> {
     let issues: Vec<String> = outcome.review.issues.iter().map(ToString::to_string).collect();
     let valid = if issues.is_empty() {
         State::new("Valid", true, Reason::Accepted, "the manifest holds to every rule")
@@ -196,6 +199,7 @@ fn states(state: ModelState, replicas: &[Replica], outcome: &Outcome) -> Vec<Sta
         },
         (None, ModelState::Pulling) => (Reason::Pulling, "the model is being pulled".into()),
         _ if replicas.is_empty() => (Reason::NoServer, "no server of the target is running yet".into()),
+        _ if policy == PullPolicy::Never => (Reason::NotPulled, "not there, and pullPolicy is Never".into()),
         _ => (Reason::Pulling, "waits for its turn to be pulled".into()),
     };
     let ready = state == ModelState::Ready;
@@ -253,6 +257,8 @@ mod tests {
         assert_eq!(progress(&pulling(1000), ModelState::Pulling, Some(10)), Some(95));
         assert_eq!(progress(&[], ModelState::Ready, Some(95)), Some(100));
         assert_eq!(progress(&pulling(0), ModelState::Pulling, Some(100)), Some(0));
+        let wild = replica(ModelState::Pulling, Some((i64::MAX, i64::MAX)));
+        assert_eq!(progress(&[wild.clone(), wild], ModelState::Pulling, None), Some(95));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -94,7 +95,7 @@ impl Cli {
             Command::Status => return status(&state),
             Command::Kubeconfig => {
                 state.spec()?;
-                println!("{}", state.kubeconfig().display());
+                print(&format!("{}\n", state.kubeconfig().display()))?;
             }
             Command::Load { images } => runtime()?.block_on(load_all(&state, &images))?,
             Command::Logs { component } => logs(&state, component.as_deref())?,
@@ -104,6 +105,14 @@ impl Cli {
             Command::Init => init::run(&state)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
     }
 }
 
@@ -136,7 +145,7 @@ fn status(state: &State) -> Result<ExitCode> {
         } else {
             ""
         };
-        println!("cluster {name:?} is down{left}");
+        print(&format!("cluster {name:?} is down{left}\n"))?;
         return Ok(ExitCode::FAILURE);
     }
     let spec = state.spec()?;
@@ -144,10 +153,13 @@ fn status(state: &State) -> Result<ExitCode> {
         Kind::Node => "real node",
         Kind::Kwok => "control plane with KWOK nodes",
     };
-    println!("cluster {name:?} is up: {kind}, https://127.0.0.1:{}", spec.port);
+    print(&format!(
+        "cluster {name:?} is up: {kind}, https://127.0.0.1:{}\n",
+        spec.port
+    ))?;
     for status in control::ask(state, &Request::List)? {
         let pid = status.pid.map(|pid| format!(" (pid {pid} inside)")).unwrap_or_default();
-        println!("  {:<24} {}{pid}", status.name, status.condition);
+        print(&format!("  {:<24} {}{pid}\n", status.name, status.condition))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -155,7 +167,7 @@ fn status(state: &State) -> Result<ExitCode> {
 async fn load_all(state: &State, images: &[String]) -> Result<()> {
     for image in images {
         for name in load::load(state, image).await? {
-            println!("{name}");
+            print(&format!("{name}\n"))?;
         }
     }
     Ok(())
@@ -172,12 +184,11 @@ fn logs(state: &State, component: Option<&str>) -> Result<()> {
                 log_names(state)?.join(", ")
             )
         };
-        print!("{text}");
-        return Ok(());
+        return print(&text);
     }
     for name in log_names(state)? {
         let text = fs::read_to_string(state.log(&name))?;
-        println!("==> {name} <==\n{}\n", last_lines(&text, 10));
+        print(&format!("==> {name} <==\n{}\n\n", last_lines(&text, 10)))?;
     }
     Ok(())
 }
@@ -201,7 +212,7 @@ fn print_tools(mut names: Vec<Tool>) -> Result<()> {
         };
     }
     for (tool, path) in names.iter().zip(tools::paths(&names)?) {
-        println!("{:<24} {}", tool.name(), path.display());
+        print(&format!("{:<24} {}\n", tool.name(), path.display()))?;
     }
     Ok(())
 }

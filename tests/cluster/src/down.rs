@@ -1,6 +1,7 @@
 //! Takes a cluster down, whatever state it is in, and leaves nothing of it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +33,12 @@ pub fn down(state: &State) -> Result<bool> {
 /// When something of it cannot be removed.
 pub fn remove(state: &State, lock: &Lock) -> Result<()> {
     clear(state, lock)?;
-    fs::remove_dir(state.dir()).with_context(|| format!("cannot remove {}", state.dir().display()))
+    fs::remove_dir(state.dir()).with_context(|| format!("cannot remove {}", state.dir().display()))?;
+    // The folder of all clusters goes with the last one.
+    match state.dir().parent().map(fs::remove_dir) {
+        Some(Err(error)) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// The same, but leaves the empty folder, with the lock on it, for a cluster that is about to be started.

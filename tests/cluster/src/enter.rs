@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns};
 use crate::packages::SYSTEM_PATH;
 use crate::state::State;
 
-/// User first: it gives the rights to enter the others. Mounts last but one: /proc is another one after it.
+/// User first: it gives the rights to enter the others.
 const NAMESPACES: [(&str, CloneFlags); 6] = [
     ("user", CloneFlags::CLONE_NEWUSER),
     ("net", CloneFlags::CLONE_NEWNET),

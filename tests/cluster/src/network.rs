@@ -1,5 +1,7 @@
 //! The addresses inside every cluster. Each cluster has a network namespace of its own, so all use the same.
 
+use std::path::Path;
+
 /// The node's name.
 pub const NODE: &str = "node1";
 /// The user that the kubelet of [`NODE`] is.
@@ -19,3 +21,10 @@ pub const KWOK: &str = "10.245.0.0/16";
 pub const KWOK_PODS: &str = "10.245.0.0/17";
 /// The address of every KWOK node.
 pub const KWOK_NODE_IP: &str = "10.245.128.1";
+
+/// The setting that has traffic between the pods of a bridge pass the packet filter. It is there when the kernel
+/// has `br_netfilter`.
+#[must_use]
+pub fn bridge_filter() -> &'static Path {
+    Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables")
+}

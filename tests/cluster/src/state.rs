@@ -119,10 +119,7 @@ impl State {
     }
 
     /// Whether a path of this length can hold a node's sockets, and lies where the node does not cover it.
-    ///
-    /// # Errors
-    /// A sentence that says which variable to set.
-    pub fn check_location(&self) -> Result<()> {
+    fn check_location(&self) -> Result<()> {
         let dir = self.dir.display();
         ensure!(
             self.dir.as_os_str().len() <= LONGEST_DIR,

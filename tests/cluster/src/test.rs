@@ -9,8 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::cluster::Cluster;
+
 pub use namespace::{Accepted, Namespace};
 pub use suite::{Suite, obstacle};
+
+/// Prints objects, events and logs of a namespace to stderr, such as that of a release which several tests use.
+pub fn dump(cluster: &Cluster, namespace: &str) {
+    eprint!("{}", dump::namespace(cluster, namespace));
+}
 
 /// Asks every 100 ms until there is an answer. An error counts as none yet; the last one is in the message
 /// when the time is over.

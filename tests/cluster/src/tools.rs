@@ -30,8 +30,8 @@ pub fn paths(tools: &[Tool]) -> Result<Vec<PathBuf>> {
     let wanted = tools.iter().map(|&tool| Binary::of(tool)).collect::<Result<Vec<_>>>()?;
     let missing: Vec<&Binary> = wanted.iter().filter(|b| !b.path().exists()).collect();
     if !missing.is_empty() {
-        announce(&missing);
         build::check_go()?;
+        announce(&missing);
     }
     for (n, binary) in missing.iter().enumerate() {
         binary.build(&format!("{} of {}", n + 1, missing.len()))?;

@@ -1,29 +1,34 @@
 //! Starts a cluster, step by step, each after the condition it depends on.
 
+mod objects;
 mod ready;
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use nix::unistd::geteuid;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::components::{self, Component, Plan};
 use crate::control::{self, Request};
+use crate::images;
 use crate::keeper::USERS;
 use crate::load;
 use crate::packages::{self, Need};
 use crate::state::{Kind, Lock, Spec, State};
 use crate::tools::{self, Tool};
-use crate::{cgroup, down, images, pki, sysctl};
+use crate::{cgroup, down, pki, sysctl};
+use objects::{apply, base_objects};
 use ready::Waiting;
+
+pub(crate) use objects::add_kwok_nodes;
 
 /// Written last: without it a start was cut short, and the cluster is not one.
 const READY: &str = "ready";
@@ -73,16 +78,16 @@ pub async fn up(state: &State, lock: &Lock, options: &Options) -> Result<()> {
 async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
     let begin = Instant::now();
     let kind = options.kind.unwrap_or_else(Kind::possible);
-    check(state, kind)?;
+    check(kind)?;
     down::clear(state, lock)?;
     let port = TcpListener::bind("127.0.0.1:0").context("cannot open a port on 127.0.0.1 for the API server")?;
     let spec = spec(state, kind, &port, options)?;
     let plan = prepare(state, &spec)?;
     let images = if kind == Kind::Node { base_images()? } else { Vec::new() };
     progress(begin, "starting the control plane");
-    start_keeper(state, &spec, port)?;
+    let keeper_ended = start_keeper(state, &spec, port)?;
     let waiting = Waiting::new(state, spec.port);
-    waiting.for_init().await?;
+    waiting.for_init(&keeper_ended).await?;
     run_all(state, plan.first)?;
     for image in &images {
         waiting.for_containerd().await?;
@@ -113,12 +118,11 @@ fn progress(begin: Instant, what: &str) {
     eprintln!("[{:5.1} s] {what}", begin.elapsed().as_secs_f32());
 }
 
-fn check(state: &State, kind: Kind) -> Result<()> {
+fn check(kind: Kind) -> Result<()> {
     ensure!(
         cfg!(target_os = "linux"),
         "clusters need Linux; with one of your own, set KUBECONFIG instead"
     );
-    state.check_location()?;
     if kind == Kind::Node {
         ensure!(
             geteuid().is_root(),
@@ -165,7 +169,7 @@ fn prepare(state: &State, spec: &Spec) -> Result<Plan> {
     Ok(plan)
 }
 
-/// What every node needs before its first pod.
+/// What every node has: the holder of pods' namespaces, and a shell.
 fn base_images() -> Result<Vec<PathBuf>> {
     Ok(vec![
         images::pause(&tools::path(Tool::Pause)?)?.archive,
@@ -173,7 +177,8 @@ fn base_images() -> Result<Vec<PathBuf>> {
     ])
 }
 
-fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {
+/// Returns a mark that is set when the keeper ends.
+fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<Arc<AtomicBool>> {
     let log = File::create(state.log("keeper"))?;
     let mut keeper = Command::new(&spec.program)
         .args(["--name", state.name(), "__keeper"])
@@ -184,75 +189,20 @@ fn start_keeper(state: &State, spec: &Spec, port: TcpListener) -> Result<()> {
         .spawn()
         .with_context(|| format!("cannot run {}", spec.program.display()))?;
     // It lives on when this process ends; if it ends before, it must not stay a zombie.
-    std::thread::spawn(move || keeper.wait());
-    Ok(())
+    let ended = Arc::new(AtomicBool::new(false));
+    let mark = ended.clone();
+    std::thread::spawn(move || {
+        if let Err(error) = keeper.wait() {
+            eprintln!("cannot wait for the keeper of the cluster: {error}");
+        }
+        mark.store(true, Ordering::Release);
+    });
+    Ok(ended)
 }
 
 fn run_all(state: &State, components: Vec<Component>) -> Result<()> {
     for component in components {
         control::ask(state, &Request::Run { component })?;
     }
-    Ok(())
-}
-
-fn base_objects(kind: Kind) -> Vec<Value> {
-    if kind == Kind::Node {
-        return components::base_objects();
-    }
-    let metadata = json!({"name": "kwok", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}});
-    vec![
-        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata,
-        "provisioner": "kwok.test/volumes", "volumeBindingMode": "WaitForFirstConsumer", "reclaimPolicy": "Delete"}),
-    ]
-}
-
-/// Adds nodes that KWOK plays, and starts KWOK if it does not run yet. Their names are `kwok-0`, `kwok-1`, ...
-///
-/// # Errors
-/// When KWOK cannot be built or started.
-pub(crate) async fn add_kwok_nodes(state: &State, kind: Kind, count: u32) -> Result<()> {
-    let running = control::ask(state, &Request::List)?
-        .iter()
-        .any(|status| status.name == components::KWOK);
-    if !running {
-        control::ask(
-            state,
-            &Request::Run {
-                component: components::kwok(state)?,
-            },
-        )?;
-    }
-    let nodes = (0..count).map(|n| components::node_object(&format!("kwok-{n}"), kind == Kind::Node));
-    apply(state, &nodes.collect::<Vec<_>>()).await
-}
-
-async fn apply(state: &State, objects: &[Value]) -> Result<()> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    let kubectl = tools::path(Tool::Kubectl)?;
-    let (state, text) = (state.clone(), list.to_string());
-    tokio::task::spawn_blocking(move || apply_text(&state, &kubectl, &text)).await?
-}
-
-fn apply_text(state: &State, kubectl: &Path, text: &str) -> Result<()> {
-    let mut child = Command::new(kubectl)
-        .args(["apply", "--server-side", "-f", "-"])
-        .env("KUBECONFIG", state.kubeconfig())
-        .env("KUBECACHEDIR", state.path("cache/kubectl"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run kubectl")?;
-    child
-        .stdin
-        .take()
-        .context("kubectl has no stdin")?
-        .write_all(text.as_bytes())?;
-    let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "kubectl apply: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A control plane with KWOK nodes: pods that are played, and a control plane that is broken on purpose.
 
-mod support;
+mod web;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -10,8 +10,8 @@ use cluster::components::{APISERVER, ETCD, KWOK};
 use cluster::control::Condition;
 use cluster::test::{Namespace, Suite, until};
 use cluster::{Cluster, Kind};
-use support::{LIMIT, WEB, web_is_ready};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use web::{LIMIT, WEB, web_is_ready};
 
 fn main() -> ExitCode {
     Suite::new()
@@ -202,7 +202,12 @@ async fn components_stop_freeze_and_come_back() -> Result<()> {
     }
     namespace.apply(WEB).await?;
     web_is_ready(&namespace, 2).await?;
-    let error = cluster.stop("no-such").await.unwrap_err().to_string();
+    let error = cluster
+        .stop("no-such")
+        .await
+        .err()
+        .context("no such component")?
+        .to_string();
     assert!(
         error.contains("no component \"no-such\"; it has etcd, kube-apiserver"),
         "{error}"

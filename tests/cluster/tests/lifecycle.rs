@@ -1,11 +1,12 @@
 //! Starting and stopping: what a cluster leaves behind, also when its processes or the test's are killed.
 
-mod support;
+mod web;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,10 +14,11 @@ use cluster::state::{Process, State};
 use cluster::test::{Suite, until};
 use cluster::{Cluster, Kind};
 use nix::sys::signal::Signal;
-use support::{LIMIT, WEB, web_is_ready};
+use web::{LIMIT, WEB, web_is_ready};
 
-/// Set in a copy of this test that holds a cluster until it is killed.
+/// Set in a copy of this test that holds a cluster until it is killed: a name, or `shared`.
 const HOLD: &str = "CLUSTER_TEST_HOLD";
+const SHARED: &str = "shared";
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(HOLD) {
@@ -40,6 +42,11 @@ fn main() -> ExitCode {
             a_killed_test_takes_its_cluster_along,
         )
         .test(
+            "the_last_of_several_tests_takes_the_cluster_along",
+            Kind::Kwok,
+            the_last_of_several_tests_takes_the_cluster_along,
+        )
+        .test(
             "two_clusters_run_side_by_side",
             Kind::Kwok,
             two_clusters_run_side_by_side,
@@ -48,48 +55,51 @@ fn main() -> ExitCode {
         .run()
 }
 
-/// All that a cluster could leave on the machine.
-#[derive(Debug, PartialEq, Eq)]
-struct Traces {
-    processes: BTreeSet<String>,
-    mounts: BTreeSet<String>,
-    links: BTreeSet<String>,
-    rules: String,
-    cgroups: BTreeSet<String>,
-    settings: Vec<String>,
-    files: BTreeSet<String>,
+/// All that a cluster could leave on the machine, a line each: its processes and cgroups, and every mount, link,
+/// packet filter rule and entry of the folders that node programs write to.
+fn traces(name: &str) -> Result<BTreeSet<String>> {
+    let mut traces = processes(&State::of(name)?);
+    traces.extend(cgroups(Path::new("/sys/fs/cgroup"), name));
+    traces.extend(
+        fs::read_to_string("/proc/self/mountinfo")?
+            .lines()
+            .map(|line| format!("mount {line}")),
+    );
+    if let Ok(rules) = Command::new("nft").args(["list", "ruleset"]).output() {
+        let rules = String::from_utf8_lossy(&rules.stdout).into_owned();
+        traces.extend(rules.lines().map(|line| format!("rule {line}")));
+    }
+    let folders = [
+        "/sys/class/net",
+        "/run",
+        "/var/lib",
+        "/var/log",
+        "/opt",
+        "/etc",
+        "/usr/libexec",
+    ];
+    traces.extend(folders.iter().flat_map(|folder| names(folder)));
+    Ok(traces)
 }
 
-impl Traces {
-    /// Of the cluster called `name`; links, rules and settings of the whole machine.
-    fn of(name: &str) -> Result<Self> {
-        let state = State::of(name)?;
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let settings = [
-            "vm/overcommit_memory",
-            "vm/panic_on_oom",
-            "kernel/panic",
-            "kernel/panic_on_oops",
-        ];
-        let rules = Command::new("nft").args(["list", "ruleset"]).output();
-        Ok(Self {
-            processes: processes(&state),
-            mounts: mounts.lines().map(str::to_owned).collect(),
-            links: names("/sys/class/net"),
-            rules: rules
-                .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-                .unwrap_or_default(),
-            cgroups: cgroups(Path::new("/sys/fs/cgroup"), name),
-            settings: settings
-                .iter()
-                .map(|s| fs::read_to_string(format!("/proc/sys/{s}")))
-                .collect::<Result<_, _>>()?,
-            files: ["/run", "/var/lib", "/var/log", "/opt", "/etc"]
-                .iter()
-                .flat_map(|dir| names(dir))
-                .collect(),
-        })
-    }
+/// What two looks at the machine do not have in common.
+fn differences<'a>(before: &'a BTreeSet<String>, after: &'a BTreeSet<String>) -> Vec<&'a String> {
+    before.symmetric_difference(after).collect()
+}
+
+/// What a node recorded of the machine's settings and has not put back.
+fn changed_settings(recorded: &BTreeMap<String, String>) -> Vec<String> {
+    let now = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/{name}"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    recorded
+        .iter()
+        .filter(|(name, value)| now(name) != **value)
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn names(dir: &str) -> BTreeSet<String> {
@@ -125,26 +135,32 @@ fn processes(state: &State) -> BTreeSet<String> {
 }
 
 async fn a_node_leaves_nothing() -> Result<()> {
-    let before = Traces::of("test-leaves")?;
+    let before = traces("test-leaves")?;
     let cluster = Cluster::separate("test-leaves", Kind::Node, 0).await?;
     let namespace = cluster.namespace("leaves").await?;
     namespace.apply(WEB).await?;
     web_is_ready(&namespace, 2).await?;
-    let during = Traces::of("test-leaves")?;
+    let during = traces("test-leaves")?;
+    let new = differences(&before, &during);
+    let expected = |line: &&&String| line.starts_with("/proc/") || line.contains("/llm-operator-test-leaves-");
     assert!(
-        during.processes.len() > 10 && !during.cgroups.is_empty(),
-        "the test sees a cluster's traces: {during:?}"
+        new.len() > 20,
+        "the test sees a cluster's processes and cgroups: {new:?}"
     );
     assert_eq!(
-        (&during.links, &during.rules),
-        (&before.links, &before.rules),
-        "not even while it runs"
+        new.iter().filter(|line| !expected(line)).count(),
+        0,
+        "not even while it runs: {new:?}"
     );
+    let recorded: BTreeMap<String, String> = cluster.state().read("sysctl.json")?.context("no record")?;
     drop(namespace);
     let dir = cluster.state().dir().to_owned();
     drop(cluster);
-    assert_eq!(Traces::of("test-leaves")?, before);
+    assert_eq!(differences(&before, &traces("test-leaves")?), Vec::<&String>::new());
     assert!(!dir.exists());
+    if State::all()?.is_empty() {
+        assert_eq!(changed_settings(&recorded), Vec::<String>::new());
+    }
     Ok(())
 }
 
@@ -204,7 +220,7 @@ async fn the_command_line_says_what_it_does() -> Result<()> {
 
 async fn a_killed_keeper_is_cleaned_up_after() -> Result<()> {
     let state = State::of("test-killed")?;
-    let before = Traces::of("test-killed")?;
+    let before = traces("test-killed")?;
     assert!(cli(&["--name", "test-killed", "up"])?.status.success());
     let keeper = state.keeper().context("no keeper")?;
     keeper.signal(Signal::SIGKILL)?;
@@ -226,7 +242,7 @@ async fn a_killed_keeper_is_cleaned_up_after() -> Result<()> {
     })
     .await?;
     assert_eq!(prints(&cli(&["--name", "test-killed", "down"])?), "down\n");
-    assert_eq!(Traces::of("test-killed")?, before);
+    assert_eq!(differences(&before, &traces("test-killed")?), Vec::<&String>::new());
     assert!(!state.dir().exists());
     Ok(())
 }
@@ -234,27 +250,38 @@ async fn a_killed_keeper_is_cleaned_up_after() -> Result<()> {
 /// Plays a test process that uses a cluster until it is killed.
 fn hold(name: &str) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let _cluster = runtime
-        .block_on(Cluster::separate(name, Kind::Kwok, 1))
-        .expect("a cluster");
-    println!("holding");
+    let cluster = runtime.block_on(async {
+        if name == SHARED {
+            Cluster::shared().await.cloned()
+        } else {
+            Cluster::separate(name, Kind::Kwok, 1).await
+        }
+    });
+    let cluster = cluster.expect("a cluster");
+    println!("{}", cluster.state().keeper().expect("a keeper").pid);
     std::thread::sleep(Duration::from_secs(600));
     ExitCode::FAILURE
 }
 
+/// A process that uses a cluster, and the number of the cluster's keeper.
+fn holder(name: &str, home: Option<&Path>) -> Result<(Child, Process)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .env(HOLD, name)
+        .env_remove(cluster::VARIABLE)
+        .stdout(Stdio::piped());
+    if let Some(home) = home {
+        command.env("XDG_STATE_HOME", home);
+    }
+    let mut child = command.spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    Ok((child, Process::of(line.trim().parse()?)?))
+}
+
 async fn a_killed_test_takes_its_cluster_along() -> Result<()> {
     let state = State::of("test-holds")?;
-    let mut test = Command::new(std::env::current_exe()?)
-        .env(HOLD, state.name())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(test.stdout.take().context("stdout")?),
-        &mut line,
-    )?;
-    assert_eq!(line, "holding\n");
-    let keeper: Process = state.keeper().context("no keeper")?;
+    let (mut test, keeper) = holder(state.name(), None)?;
     test.kill()?;
     test.wait()?;
     until("the end of the cluster", LIMIT, async || {
@@ -264,6 +291,21 @@ async fn a_killed_test_takes_its_cluster_along() -> Result<()> {
     keeper.wait_gone(LIMIT)?;
     assert_eq!(processes(&state), BTreeSet::new());
     Ok(())
+}
+
+async fn the_last_of_several_tests_takes_the_cluster_along() -> Result<()> {
+    // Apart from the clusters that other tests on this machine may be sharing.
+    let home = std::env::temp_dir().join(format!("share-{}", std::process::id()));
+    let (mut one, keeper) = holder(SHARED, Some(&home))?;
+    let (mut two, same) = holder(SHARED, Some(&home))?;
+    assert_eq!(keeper, same, "the second process joins");
+    one.kill()?;
+    one.wait()?;
+    assert!(keeper.alive());
+    two.kill()?;
+    two.wait()?;
+    keeper.wait_gone(LIMIT)?;
+    fs::remove_dir(&home).context("something is left of the shared cluster")
 }
 
 async fn two_clusters_run_side_by_side() -> Result<()> {

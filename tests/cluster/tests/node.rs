@@ -1,16 +1,16 @@
 //! The real node: pods, Services, names, volumes, images, charts, all through the library that tests use.
 
-mod support;
+mod web;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cluster::test::Suite;
 use cluster::{Cluster, Helm, Kind, packages};
 use serde_json::json;
-use support::{LIMIT, WEB, web_is_ready};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use web::{LIMIT, WEB, web_is_ready};
 
 fn main() -> ExitCode {
     Suite::new()
@@ -172,10 +172,10 @@ async fn both_helms_install_a_chart() -> Result<()> {
             .await?;
         let greeting = ["get", "configmap", name, "-o", "jsonpath={.data.greeting}"];
         assert_eq!(namespace.kubectl(&greeting).await?, name);
-        let error = cluster
+        let refused = cluster
             .install(version, "Bad_Name", namespace.name(), &chart, &values)
-            .await
-            .unwrap_err();
+            .await;
+        let error = refused.err().context("Helm took a bad name")?;
         assert!(error.to_string().contains("Bad_Name"), "{error:#}");
     }
     Ok(())
@@ -198,7 +198,12 @@ async fn an_image_from_buildah_runs() -> Result<()> {
     Command::new("buildah")
         .args(["rmi", "localhost/cluster-test:1"])
         .output()?;
-    let error = cluster.load("localhost/no-such-image:1").await.unwrap_err().to_string();
+    let error = cluster
+        .load("localhost/no-such-image:1")
+        .await
+        .err()
+        .context("no such image")?
+        .to_string();
     assert!(error.contains("neither a file nor an image"), "{error}");
     let overrides = json!({"spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 10001,
         "seccompProfile": {"type": "RuntimeDefault"}}, "containers": [{"name": "built",

@@ -1,12 +1,14 @@
-//! containerd, the kubelet, kube-proxy, CoreDNS and the volume provisioner of the real node.
+//! containerd, the kubelet, kube-proxy, the DNS server and the volume provisioner of the real node.
 
 mod files;
+mod runtime;
 
 use std::fs;
 
 use anyhow::{Context, Result};
 
 use super::{Component, Tools};
+use crate::images;
 use crate::network;
 use crate::packages;
 use crate::state::{Spec, State};
@@ -29,8 +31,8 @@ pub(super) fn containerd(state: &State) -> Result<Component> {
     let program = packages::program(CONTAINERD).context("containerd is gone since it was looked for")?;
     fs::create_dir_all(state.path("cni"))?;
     fs::create_dir_all(state.path("containerd"))?;
-    fs::write(state.path("containerd.toml"), files::containerd(state, &program)?)?;
-    fs::write(state.path("cni/10-bridge.conflist"), files::cni())?;
+    fs::write(state.path("containerd.toml"), runtime::containerd(state, &program)?)?;
+    fs::write(state.path("cni/10-bridge.conflist"), runtime::cni())?;
     Ok(Component::new(CONTAINERD, program)
         .file("config", &state.path("containerd.toml"))
         .flag("log-level", "info"))
@@ -47,7 +49,7 @@ pub(super) fn components(state: &State, spec: &Spec, tools: &Tools) -> Result<Ve
     fs::write(state.path("kube-proxy.yaml"), files::kube_proxy(state))?;
     fs::write(state.path("Corefile"), files::corefile(state))?;
     fs::write(state.path("local-path.json"), files::local_path(state))?;
-    fs::write(state.path("local-path-helper.yaml"), files::LOCAL_PATH_HELPER)?;
+    fs::write(state.path("local-path-helper.yaml"), files::local_path_helper())?;
     let kubelet = Component::new(KUBELET, tools.path(Tool::Kubelet))
         .file("config", &state.path("kubelet.yaml"))
         .file("kubeconfig", &state.path("kubelet.kubeconfig"))
@@ -69,7 +71,7 @@ fn local_path(state: &State, tools: &Tools) -> Component {
         .file("config", &state.path("local-path.json"))
         .file("kubeconfig", &state.path("local-path-provisioner.kubeconfig"))
         .flag("namespace", files::STORAGE_NAMESPACE)
-        .flag("helper-image", files::BUSYBOX)
+        .flag("helper-image", images::BUSYBOX)
         .file("helper-pod-file", &state.path("local-path-helper.yaml"))
         .flag("configmap-name", files::STORAGE_CONFIG)
         .flag("service-account-name", files::STORAGE_ACCOUNT)

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -86,16 +85,8 @@ fn links() -> Result<()> {
 
 fn forwarding() -> Result<()> {
     fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("cannot switch on forwarding")?;
-    // Without it, answers between two pods of the bridge pass the packet filter by, and a pod that reaches another
-    // through a Service gets answers from an address it did not ask. Not every kernel has it as a module.
-    let bridge = Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables");
-    if bridge.exists() {
-        fs::write(bridge, "1").context("cannot pass bridged traffic through the packet filter")?;
-    } else {
-        eprintln!(
-            "{} is not there (kernel module br_netfilter); going on without",
-            bridge.display()
-        );
+    if network::bridge_filter().exists() {
+        fs::write(network::bridge_filter(), "1").context("cannot pass bridged traffic through the packet filter")?;
     }
     Ok(())
 }

@@ -17,8 +17,9 @@ impl State {
     /// Makes the folder if need be and waits until no other process holds the lock.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be made, or not there.
     pub fn lock(&self) -> Result<Lock> {
+        self.check_location()?;
         let dir = self.dir().display().to_string();
         loop {
             fs::create_dir_all(self.dir()).with_context(|| format!("cannot create {dir}"))?;

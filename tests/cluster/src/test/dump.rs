@@ -53,8 +53,12 @@ fn components(cluster: &Cluster) -> String {
     match control::ask(cluster.state(), &Request::List) {
         Ok(all) => all
             .iter()
-            .map(|status| format!("{}: {}\n", status.name, status.condition))
-            .collect(),
+            .map(|s| format!("{}: {}", s.name, s.condition))
+            .collect::<Vec<_>>()
+            .join(
+                "
+",
+            ),
         Err(error) => format!("{error:#}"),
     }
 }

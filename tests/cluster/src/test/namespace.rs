@@ -11,7 +11,6 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::dump;
 use crate::cluster::Cluster;
 use crate::tools::{self, Tool};
 
@@ -172,7 +171,7 @@ impl Namespace {
     /// Prints objects, events and logs to stderr, once.
     pub fn dump(&self) {
         if !self.dumped.swap(true, Ordering::Relaxed) {
-            eprint!("{}", dump::namespace(&self.cluster, &self.name));
+            super::dump(&self.cluster, &self.name);
         }
     }
 }

@@ -111,9 +111,10 @@ impl Tool {
     }
 
     pub(super) fn recipe(self) -> Recipe {
+        // Without it the servers say v0.0.0-master, which Helm takes for no version. A test holds it to go.mod.
         let kubernetes = |name, package, seconds| Recipe {
-            // Without it the API server says v0.0.0, and charts that ask for a version of Kubernetes do not install.
-            ldflags: "-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.37.0",
+            ldflags: "-ldflags=-s -w -X k8s.io/component-base/version.gitMajor=1 \
+                      -X k8s.io/component-base/version.gitMinor=37 -X k8s.io/component-base/version.gitVersion=v1.37.0",
             ..Recipe::new(name, "kubernetes", package, seconds).from("k8s.io/kubernetes")
         };
         match self {
@@ -174,14 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_are_told_the_version_they_are_built_from() {
-        for (tool, module) in [
+    fn tools_are_told_the_version_they_are_built_from() {
+        for (tool, origin) in [
             (Tool::Ollama, "github.com/ollama/ollama v"),
             (Tool::KubeApiserver, "k8s.io/kubernetes "),
         ] {
             let go_mod = std::fs::read_to_string(tool.module().join("go.mod")).unwrap();
-            let said = tool.recipe().ldflags.rsplit_once("ersion=").unwrap().1;
-            assert!(go_mod.contains(&format!("{module}{said}")), "{said}");
+            let said = tool.recipe().ldflags.rsplit_once("Version=").unwrap().1;
+            assert!(go_mod.contains(&format!("{origin}{said}")), "{said}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The conditions that a start waits for. A component that dies meanwhile ends the wait with its log.
 
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,11 +28,10 @@ impl<'a> Waiting<'a> {
     }
 
     /// The namespaces are set up when their first process answers.
-    pub async fn for_init(&self) -> Result<()> {
+    pub async fn for_init(&self, keeper_ended: &AtomicBool) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(20);
         while control::ask(self.state, &Request::List).is_err() {
-            let alive = self.state.keeper().is_some() || !self.state.path("keeper.json").exists();
-            if Instant::now() > end || !alive {
+            if Instant::now() > end || keeper_ended.load(Ordering::Acquire) {
                 bail!("the namespaces of the cluster were not set up:\n{}", self.log("keeper"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -117,10 +117,19 @@ impl<'a> Waiting<'a> {
 
     fn logs(&self) -> String {
         let names = control::ask(self.state, &Request::List).unwrap_or_default();
-        names
-            .iter()
-            .map(|s| format!("--- {} ({})\n{}\n", s.name, s.condition, self.log(&s.name)))
-            .collect()
+        let log = |s: &control::Status| {
+            format!(
+                "--- {} ({})
+{}",
+                s.name,
+                s.condition,
+                self.log(&s.name)
+            )
+        };
+        names.iter().map(log).collect::<Vec<_>>().join(
+            "
+",
+        )
     }
 
     fn log(&self, component: &str) -> String {

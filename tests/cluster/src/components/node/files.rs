@@ -1,135 +1,24 @@
-//! The configuration files of the real node.
+//! The configuration files of the kubelet and its companions, and the objects they expect.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::images::BUSYBOX;
 use crate::network;
-use crate::packages;
 use crate::state::State;
 
-/// The image with a shell that volumes are made with; every node has it.
-pub(super) const BUSYBOX: &str = "localhost/busybox:1";
-const PAUSE: &str = "localhost/pause:1";
 pub(super) const STORAGE_NAMESPACE: &str = "local-path-storage";
 pub(super) const STORAGE_CONFIG: &str = "local-path-config";
 pub(super) const STORAGE_ACCOUNT: &str = "local-path-provisioner";
 
-pub(super) const LOCAL_PATH_HELPER: &str = "apiVersion: v1
-kind: Pod
-metadata: {name: helper-pod}
-spec:
-  priorityClassName: system-node-critical
-  tolerations: [{operator: Exists}]
-  containers: [{name: helper-pod, image: 'localhost/busybox:1', imagePullPolicy: IfNotPresent}]
-";
-
-/// containerd's configuration, in the form of its own generation: Debian 12 has 1.6, others have 2.
-pub(super) fn containerd(state: &State, program: &Path) -> Result<String> {
-    let output = Command::new(program)
-        .arg("--version")
-        .output()
-        .context("cannot run containerd --version")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = text
-        .split_whitespace()
-        .find(|w| w.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
-    let version = version.map_or("1", |v| v.trim_start_matches('v'));
-    Ok(if version.starts_with("1.") {
-        containerd_1(state)?
-    } else {
-        containerd_2(state)?
-    })
-}
-
-fn common(state: &State, version: u8) -> String {
-    let dir = state.dir().display();
-    // CAP_SYS_RESOURCE may be missing, so nobody's OOM score is lowered.
-    format!(
-        "version = {version}\nroot = \"{dir}/containerd/root\"\nstate = \"/run/containerd\"\noom_score = 0\n\
-         [grpc]\n  address = \"{dir}/containerd.sock\"\n[ttrpc]\n  address = \"{dir}/containerd.ttrpc\"\n"
-    )
-}
-
-fn programs() -> Result<(String, String)> {
-    let runc = packages::program("runc").context("runc is gone since it was looked for")?;
-    let cni = packages::cni_folder().context("the CNI plugins are gone since they were looked for")?;
-    Ok((runc.display().to_string(), cni.display().to_string()))
-}
-
-fn containerd_1(state: &State) -> Result<String> {
-    let (runc, cni) = programs()?;
-    let (dir, snapshotter) = (state.dir().display(), snapshotter(state)?);
-    Ok(common(state, 2)
-        + &format!(
-            r#"[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  tolerate_missing_hugetlb_controller = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{cni}"
-    conf_dir = "{dir}/cni"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "{snapshotter}"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      BinaryName = "{runc}"
-      SystemdCgroup = false
-"#
-        ))
-}
-
-fn containerd_2(state: &State) -> Result<String> {
-    let (runc, cni) = programs()?;
-    let (dir, snapshotter) = (state.dir().display(), snapshotter(state)?);
-    Ok(common(state, 3)
-        + &format!(
-            r#"[plugins.'io.containerd.cri.v1.images']
-  snapshotter = "{snapshotter}"
-  [plugins.'io.containerd.cri.v1.images'.pinned_images]
-    sandbox = "{PAUSE}"
-[plugins.'io.containerd.cri.v1.runtime']
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  tolerate_missing_hugetlb_controller = true
-  [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ["{cni}"]
-    conf_dir = "{dir}/cni"
-    max_conf_num = 1
-  [plugins.'io.containerd.cri.v1.runtime'.containerd]
-    default_runtime_name = "runc"
-    [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-        BinaryName = "{runc}"
-        SystemdCgroup = false
-"#
-        ))
-}
-
-/// An overlay cannot lie on another overlay, such as the root of a container that this runs in.
-fn snapshotter(state: &State) -> Result<&'static str> {
-    let kind = nix::sys::statfs::statfs(state.dir())?.filesystem_type();
-    Ok(if kind == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC {
-        "native"
-    } else {
-        "overlayfs"
-    })
-}
-
-pub(super) fn cni() -> String {
-    let bridge = json!({
-        "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false,
-        "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam", "ranges": [[{"subnet": network::PODS}]],
-            "routes": [{"dst": "0.0.0.0/0"}]},
-    });
-    let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"});
-    json!({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge, portmap]}).to_string()
+/// The pod that makes and removes a volume's folder.
+pub(super) fn local_path_helper() -> String {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "helper-pod"}, "spec": {
+        "priorityClassName": "system-node-critical", "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "helper-pod", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent"}]}})
+    .to_string()
 }
 
 pub(super) fn kubelet(state: &State, cgroup: &str) -> String {
@@ -172,6 +61,8 @@ shutdownGracePeriod: 0s
 }
 
 pub(super) fn kube_proxy(state: &State) -> String {
+    // Without the bridge's filter a pod answers its neighbour directly, from an address that was not asked;
+    // with the node as the apparent caller every answer comes back through it.
     // The limits of connection tracking are read-only outside of the machine's first network namespace.
     format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -185,7 +76,9 @@ healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 oomScoreAdj: 0
 conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
+nftables: {{masqueradeAll: {masquerade}}}
 ",
+        masquerade = !network::bridge_filter().exists(),
         dir = state.dir().display(),
         node = network::NODE,
         pods = network::PODS,

@@ -103,7 +103,6 @@ pub fn values(image: &str) -> Value {
     json!({
         "image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": "Never"},
         "defaults": {"images": {"ollama": images::OLLAMA, "tabby": images::TABBY}},
-        "webhook": {"failurePolicy": {"validating": "Ignore"}}, // XXX until serve
     })
 }
 

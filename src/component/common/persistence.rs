@@ -1,0 +1,246 @@
+//! Claims of a component: their fields, defaults, rules, and what a claim of ours looks like.
+
+use super::Common;
+use crate::base::crd;
+use crate::base::issue::Issue;
+use crate::base::names;
+use crate::base::quantity::Quantity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use validator::Validate;
+
+/// Whether and how data is kept.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+pub struct Persistence {
+    /// Whether data outlives the pods. Default: as said at the component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The size of the claim; it may grow. Default: as said at the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::quantity")]
+    pub size: Option<Value>,
+    /// The StorageClass; fixed once there is a claim. Default: the cluster's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 253))]
+    pub storage_class: Option<String>,
+    /// The access modes; fixed once there is a claim. Default: ReadWriteOnce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 4))]
+    pub access_modes: Option<Vec<AccessMode>>,
+    /// A claim that exists and is used as it is. Default: claims are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 253))]
+    pub existing_claim: Option<String>,
+    /// Whether claims stay when the component or the object goes. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retain: Option<bool>,
+}
+
+/// How a volume may be mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(transform = crate::base::crd::choice)]
+pub enum AccessMode {
+    /// By one node.
+    ReadWriteOnce,
+    /// By many nodes.
+    ReadWriteMany,
+    /// By many nodes, for reading.
+    ReadOnlyMany,
+    /// By one pod.
+    ReadWriteOncePod,
+}
+
+impl Persistence {
+    /// True when a claim of ours, or the user's, holds the data.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.enabled == Some(true)
+    }
+
+    /// True when claims stay behind.
+    #[must_use]
+    pub fn retains(&self) -> bool {
+        self.retain != Some(false)
+    }
+
+    /// The access modes.
+    #[must_use]
+    pub fn modes(&self) -> Vec<AccessMode> {
+        self.access_modes
+            .clone()
+            .unwrap_or_else(|| vec![AccessMode::ReadWriteOnce])
+    }
+}
+
+/// Persistence that is on, in the component that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Volume<'a> {
+    /// The block.
+    pub spec: &'a Persistence,
+    /// The component's common block, where older manifests give the size.
+    pub common: &'a Common,
+    /// The size where neither gives one.
+    pub size: &'static str,
+}
+
+impl<'a> Volume<'a> {
+    /// `None` where persistence is off.
+    #[must_use]
+    pub fn of(spec: Option<&'a Persistence>, common: &'a Common, size: &'static str) -> Option<Self> {
+        let spec = spec.filter(|spec| spec.is_on())?;
+        Some(Self { spec, common, size })
+    }
+
+    /// The size of a claim.
+    #[must_use]
+    pub fn size(&self) -> Value {
+        let size = self.spec.size.as_ref().or_else(|| self.common.storage());
+        size.cloned().unwrap_or_else(|| self.size.into())
+    }
+
+    /// True when claims are made, not only used.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.spec.existing_claim.is_none()
+    }
+
+    /// The spec of a claim. What a live claim cannot change stays as it is there, and so does a larger size: it was
+    /// grown by hand, or kept from a larger stack.
+    #[must_use]
+    pub fn claim(&self, live: Option<&Value>) -> Value {
+        let mut spec = json!({
+            "accessModes": self.spec.modes(),
+            "resources": {"requests": {"storage": self.size()}},
+        });
+        if let Some(class) = &self.spec.storage_class {
+            spec["storageClassName"] = class.clone().into();
+        }
+        let Some(live) = live else { return spec };
+        for field in ["accessModes", "storageClassName"] {
+            if let Some(value) = live.get(field).filter(|v| !v.is_null()) {
+                spec[field] = value.clone();
+            }
+        }
+        let has = &live["resources"]["requests"]["storage"];
+        if Quantity::parse(has).ok() > Quantity::parse(&self.size()).ok() {
+            spec["resources"]["requests"]["storage"] = has.clone();
+        }
+        spec
+    }
+
+    /// A size that is one, that never shrinks, and nothing changed that a claim holding data cannot change.
+    #[must_use]
+    pub fn check(&self, path: &str, old: Option<Volume<'_>>) -> Vec<Issue> {
+        let mut issues = self.check_values(path);
+        let Some(old) = old else { return issues };
+        let (after, before) = (self.size(), old.size());
+        if self.is_ours()
+            && let (Ok(now), Ok(then)) = (Quantity::parse(&after), Quantity::parse(&before))
+            && now < then
+        {
+            let detail =
+                format!("claims cannot shrink from {before}; keep that size, or move the data to a new object");
+            issues.push(Issue::invalid(format!("{path}.persistence.size"), "shrink", after, detail).fatal());
+        }
+        let fixed = [
+            ("storageClass", self.spec.storage_class == old.spec.storage_class),
+            ("accessModes", self.spec.modes() == old.spec.modes()),
+            ("existingClaim", self.spec.existing_claim == old.spec.existing_claim),
+        ];
+        let changed = fixed.into_iter().filter(|(_, same)| !same);
+        issues.extend(
+            changed
+                .map(|(field, _)| Issue::forbidden(format!("{path}.persistence.{field}"), "immutable", FIXED).fatal()),
+        );
+        issues
+    }
+
+    fn check_values(&self, path: &str) -> Vec<Issue> {
+        let mut issues = vec![];
+        let at = |field: &str| format!("{path}.persistence.{field}");
+        let size = self.spec.size.as_ref();
+        match size.map(Quantity::parse) {
+            Some(Err(why)) => issues.push(Issue::invalid(at("size"), "quantity", json!(size), why).fatal()),
+            Some(Ok(quantity)) if !quantity.is_positive() => {
+                issues.push(Issue::invalid(at("size"), "quantity", json!(size), "must be more than nothing").fatal());
+            }
+            _ => {}
+        }
+        let names = [
+            ("storageClass", &self.spec.storage_class),
+            ("existingClaim", &self.spec.existing_claim),
+        ];
+        for (field, name) in names {
+            // An empty class is a class of its own: claims that an administrator binds by hand.
+            if let Some(name) = name.as_deref().filter(|n| !n.is_empty() && !names::is_subdomain(n)) {
+                let detail = "is not the name of an object: lower case, digits, - and .";
+                issues.push(Issue::invalid(at(field), "object-name", name, detail).fatal());
+            }
+        }
+        issues
+    }
+}
+
+const FIXED: &str = "cannot be changed while persistence is on: a claim keeps what it was made with; move the data to a \
+                     new object, or switch persistence off, delete the claims, and switch it on again";
+
+/// What may not change, in CEL, for a component whose absent `enabled` means `on`.
+#[must_use]
+pub fn rules(on: bool) -> Vec<Value> {
+    let enabled = |of: &str| {
+        if on {
+            format!("!(has({of}.enabled) && !{of}.enabled)")
+        } else {
+            format!("has({of}.enabled) && {of}.enabled")
+        }
+    };
+    // Only while both the old and the new block are on.
+    let active = |of: &str| {
+        let block = format!("{of}.persistence");
+        format!(
+            "{} && has({block}) && has({block}.enabled) && {block}.enabled",
+            enabled(of)
+        )
+    };
+    let both = format!("{} && {}", active("self"), active("oldSelf"));
+    let fixed = |field: &str, default: &str| {
+        let value = |of: &str| format!("(has({of}.persistence.{field}) ? {of}.persistence.{field} : {default})");
+        json!({
+            "rule": format!("!({both}) || {} == {}", value("self"), value("oldSelf")),
+            "message": format!("{field} {FIXED}"), "fieldPath": format!(".persistence.{field}"),
+        })
+    };
+    let size = |of: &str| format!("quantity(string({of}.persistence.size))");
+    let shrunk = json!({
+        "rule": format!(
+            "!({both} && has(self.persistence.size) && has(oldSelf.persistence.size) && \
+             isQuantity(string(self.persistence.size)) && isQuantity(string(oldSelf.persistence.size))) || \
+             {}.compareTo({}) >= 0", size("self"), size("oldSelf"),
+        ),
+        "message": "claims cannot shrink; keep the size, or move the data to a new object",
+        "fieldPath": ".persistence.size",
+    });
+    vec![
+        fixed("storageClass", "''"),
+        fixed("existingClaim", "''"),
+        fixed("accessModes", "['ReadWriteOnce']"),
+        shrunk,
+    ]
+}
+
+/// Writes the size of claims that will be made.
+pub fn fill_persistence(block: &mut Map<String, Value>, size: &str) {
+    let storage = |list: &str| block.get("resources").is_some_and(|r| !r[list]["storage"].is_null());
+    // An older manifest may give the size as a resource; that one counts.
+    if storage("requests") || storage("limits") {
+        return;
+    }
+    if let Some(persistence) = block.get_mut("persistence").and_then(Value::as_object_mut)
+        && persistence.get("enabled") == Some(&true.into())
+        && !persistence.contains_key("existingClaim")
+    {
+        persistence.entry("size").or_insert_with(|| size.into());
+    }
+}

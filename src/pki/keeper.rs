@@ -1,0 +1,351 @@
+//! Keeps the certificate and the trust in it alive: looks, decides by the plan, does one thing, looks again.
+//! Every replica does this; none needs the lease.
+
+use crate::health::Gate;
+use crate::pki::book::{Book, Terms};
+use crate::pki::cluster::{Cluster, Hearsay, Names, Seen};
+use crate::pki::metrics::{Metrics, Whose};
+use crate::pki::plan::{self, Action, Leaf, Sighting, Stored, View};
+use crate::pki::readiness;
+use crate::pki::report::Reporter;
+use crate::pki::serving::Serving;
+use crate::pki::{secret, x509};
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// The wall clock is compared this often. A long sleep would not notice that the machine was suspended.
+const TICK: Duration = Duration::from_secs(60);
+/// While this replica is not ready: someone is waiting.
+const IMPATIENT: Duration = Duration::from_secs(1);
+/// Replicas that see the same thing need not all act on it.
+const LEISURE: f64 = 5.0;
+/// Steps in one go: at the first start there are two, an authority and its injection.
+const STEPS: usize = 5;
+/// Changes in a minute. More would be a quarrel with someone who undoes them.
+const MOST_CHANGES: usize = 20;
+/// A certificate that is made must be good for at least this long.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// What the keeper is to keep.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The objects.
+    pub names: Names,
+    /// Where our own webhook port is, for calling ourselves.
+    pub dial: SocketAddr,
+    /// This replica, as events name it.
+    pub pod: String,
+    /// Lifetimes.
+    pub terms: Terms,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The API server.
+    #[error("{0}")]
+    Kube(#[from] kube::Error),
+    /// Certificates.
+    #[error("{0}")]
+    Unmade(#[from] x509::Unmade),
+}
+
+/// Runs until `stop`. Errors are counted, said and tried over: serving goes on with what there is.
+pub async fn run(
+    config: Config,
+    client: Client,
+    serving: Arc<Serving>,
+    gate: Gate,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let mut keeper = Keeper::new(config, client, serving, gate, metrics);
+    let mut news = keeper.cluster.watch();
+    let mut hearsay = Hearsay::default();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(keeper.pause()) => {}
+            Some(item) = news.next() => match item {
+                Ok(item) => hearsay.hear(item),
+                Err(error) => {
+                    keeper.failed(&format!("cannot watch: {error}"));
+                    continue;
+                }
+            },
+        }
+        let Some(heard) = hearsay.seen(&keeper.config.names.service) else {
+            continue;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = keeper.look(heard) => {}
+        }
+    }
+}
+
+struct Keeper {
+    config: Config,
+    cluster: Cluster,
+    serving: Arc<Serving>,
+    gate: Gate,
+    metrics: Metrics,
+    reporter: Reporter,
+    memory: Option<Book>,
+    seen: Option<Sighting>,
+    emergency: Option<Timestamp>,
+    leaf: Option<Leaf>,
+    /// Spreads renewals of replicas that started together.
+    jitter: f64,
+    /// An API server could have called us once. From then on the configurations may come and go: they are the
+    /// administrator's, and taking every replica out would only make things worse.
+    proven: bool,
+    changes: VecDeque<Instant>,
+    failures: u32,
+}
+
+impl Keeper {
+    fn new(config: Config, client: Client, serving: Arc<Serving>, gate: Gate, metrics: Metrics) -> Self {
+        Self {
+            cluster: Cluster::new(client.clone(), config.names.clone()),
+            reporter: Reporter::new(client, &config.names, &config.pod, metrics.clone()),
+            config,
+            serving,
+            gate,
+            metrics,
+            memory: None,
+            seen: None,
+            emergency: None,
+            leaf: None,
+            jitter: rand::random_range(-1.0..=1.0),
+            proven: false,
+            changes: VecDeque::new(),
+            failures: 0,
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.failures {
+            0 if self.proven => TICK,
+            0 => IMPATIENT,
+            failures => (IMPATIENT * 2_u32.saturating_pow(failures.min(6))).min(TICK),
+        }
+    }
+
+    fn failed(&mut self, error: &str) {
+        self.failures += 1;
+        self.metrics.errors.inc();
+        tracing::warn!(error, failures = self.failures, "cannot look after the certificates");
+        if !self.proven {
+            self.gate.close(error);
+        }
+    }
+
+    async fn look(&mut self, heard: Seen) {
+        let seen = match self.mend(&heard).await {
+            Ok(fresh) => {
+                self.failures = 0;
+                fresh.unwrap_or(heard)
+            }
+            Err(error) => {
+                self.failed(&error.to_string());
+                heard
+            }
+        };
+        let stored = self.read(&seen);
+        self.renew(&stored, &seen);
+        self.measure(&stored, &seen);
+        // Before the first proof, what failed is the best reason that can be given.
+        if self.failures == 0 || self.proven {
+            self.judge(&seen).await;
+        }
+    }
+
+    /// Does what there is to do, one step after the other, each decided from a fresh read: what the watches told may
+    /// be old. Returns the last read, if there was any.
+    async fn mend(&mut self, heard: &Seen) -> Result<Option<Seen>, Trouble> {
+        let stored = self.read(heard);
+        let action = self.decide(&stored, heard);
+        if rests(action) {
+            return Ok(None);
+        }
+        if action.is_leisurely() {
+            sleep(Duration::from_secs_f64(rand::random_range(0.0..=LEISURE))).await;
+        }
+        let mut seen = self.cluster.read().await?;
+        for _ in 0..STEPS {
+            let stored = self.read(&seen);
+            let action = self.decide(&stored, &seen);
+            if rests(action) || !self.may_change() {
+                break;
+            }
+            self.carry_out(action, &stored, &seen).await?;
+            seen = self.cluster.read().await?;
+        }
+        Ok(Some(seen))
+    }
+
+    /// The Secret as it was seen, remembered if it is good.
+    fn read(&mut self, seen: &Seen) -> Stored {
+        let stored = secret::read(seen.secret.as_ref(), &self.config.names.service, &self.config.terms);
+        let before = self.seen.take();
+        if let Some(book) = stored.book() {
+            self.seen = plan::sighted(before, book, &seen.live(), Timestamp::now());
+            self.memory = Some(book.clone());
+        }
+        stored
+    }
+
+    fn decide(&self, stored: &Stored, seen: &Seen) -> Action {
+        plan::plan(&self.view(stored, &seen.live()), &self.config.terms)
+    }
+
+    fn view<'a>(&'a self, stored: &'a Stored, live: &'a [Vec<crate::pki::book::Certificate>]) -> View<'a> {
+        let (memory, seen, emergency) = (self.memory.as_ref(), self.seen.as_ref(), self.emergency);
+        View {
+            stored,
+            live,
+            memory,
+            seen,
+            emergency,
+            now: Timestamp::now(),
+        }
+    }
+
+    fn may_change(&mut self) -> bool {
+        while self.changes.front().is_some_and(|then| then.elapsed() > TICK) {
+            self.changes.pop_front();
+        }
+        if self.changes.len() >= MOST_CHANGES {
+            tracing::warn!(
+                changes = self.changes.len(),
+                "someone undoes what is done here; waiting"
+            );
+            return false;
+        }
+        self.changes.push_back(Instant::now());
+        true
+    }
+
+    /// One step. That someone else was faster is no error: the next read shows what they did.
+    async fn carry_out(&mut self, action: Action, stored: &Stored, seen: &Seen) -> Result<(), Trouble> {
+        if action == Action::Inject {
+            return self.inject(stored, seen).await;
+        }
+        let Config { names, terms, .. } = &self.config;
+        let live = seen.live();
+        let view = self.view(stored, &live);
+        let new = |generation| x509::authority(&names.service, generation, view.now, terms);
+        let Some(book) = plan::carried_out(action, &view, terms, new)? else {
+            return Ok(());
+        };
+        if accepted(self.cluster.write(seen.secret.clone(), &book).await)? {
+            if action == Action::Open {
+                self.emergency = Some(Timestamp::now());
+            }
+            self.reporter.wrote(action, stored, &book).await;
+        }
+        Ok(())
+    }
+
+    async fn inject(&self, stored: &Stored, seen: &Seen) -> Result<(), Trouble> {
+        let Some(book) = stored.book() else { return Ok(()) };
+        for configuration in seen.configurations().filter(|c| !c.trusts(&book.trusted)) {
+            if accepted(self.cluster.inject(configuration, &book.trusted).await)? {
+                self.reporter.injected(configuration, book).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs a new serving certificate when it is time. What was made is verified before it is served; until then
+    /// the old one stays.
+    fn renew(&mut self, stored: &Stored, seen: &Seen) {
+        let Some(book) = stored.book() else { return };
+        let now = Timestamp::now();
+        let Config { names, terms, .. } = &self.config;
+        let usable = book.active.certificate.is_valid(now, terms);
+        if !usable || !plan::is_due(self.leaf.as_ref(), book, &seen.live(), now, self.jitter) {
+            return;
+        }
+        let made = x509::leaf(&book.active, &names.service, now, terms).map_err(|e| e.to_string());
+        let proven = made.and_then(|(certified, leaf)| {
+            x509::verify(&certified, &names.service, &book.trusted, now)?;
+            x509::verify(&certified, &names.service, &book.trusted, now + AHEAD)?;
+            Ok((certified, leaf))
+        });
+        match proven {
+            Ok((certified, leaf)) => {
+                tracing::info!(until = %leaf.not_after, generation = book.generation, "new serving certificate");
+                self.serving.swap(certified);
+                self.leaf = Some(leaf);
+            }
+            Err(error) => self.failed(&format!("cannot make a serving certificate: {error}")),
+        }
+    }
+
+    fn measure(&self, stored: &Stored, seen: &Seen) {
+        let end = |kind, time: Timestamp| {
+            self.metrics
+                .not_after
+                .get_or_create(&Whose { kind })
+                .set(time.as_second())
+        };
+        if let Some(leaf) = &self.leaf {
+            end("leaf", leaf.not_after);
+        }
+        let Some(book) = stored.book() else {
+            self.metrics.in_sync.set(0);
+            return;
+        };
+        end("ca", book.active.certificate.not_after);
+        let both = seen.validating.is_some() && seen.mutating.is_some();
+        self.metrics
+            .in_sync
+            .set((both && seen.configurations().all(|c| c.trusts(&book.trusted))).into());
+        self.metrics.stage.set(book.stage() as i64);
+    }
+
+    /// Opens the gate when an API server could call us: once that was proven, for as long as the certificate lives.
+    async fn judge(&mut self, seen: &Seen) {
+        let (certified, leaf) = (self.serving.current(), self.leaf.as_ref());
+        let verdict = match (certified, leaf) {
+            (Some(_), Some(leaf)) if leaf.not_after <= Timestamp::now() => {
+                Err("the serving certificate has ended".into())
+            }
+            (Some(_), Some(_)) if self.proven => Ok(()),
+            (Some(certified), Some(_)) => readiness::prove(&self.config, &certified, seen).await,
+            _ => Err(format!(
+                "the Secret {} holds no authority that can be used",
+                self.config.names.secret
+            )),
+        };
+        match verdict {
+            Ok(()) => {
+                self.proven = true;
+                self.gate.open();
+            }
+            Err(reason) => self.gate.close(reason),
+        }
+    }
+}
+
+fn rests(action: Action) -> bool {
+    matches!(action, Action::Rest | Action::Hold)
+}
+
+/// Whether a write was accepted; a conflict is a no, anything else an error.
+fn accepted(result: kube::Result<()>) -> kube::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
