@@ -27,7 +27,8 @@ pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/llm-operator")
 }
 
-/// The operator's binary, linked statically: the one that `LLM_OPERATOR_BINARY` names, or one that is built now.
+/// The operator's binary, linked statically: the one that `LLM_OPERATOR_BINARY` names, or the one that the tests are
+/// built with where everything is static (`make test`), or one that is built now.
 ///
 /// # Errors
 /// What cargo says.
@@ -35,6 +36,7 @@ pub async fn binary() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     let path = BUILT.get_or_try_init(async || match env::var_os(BINARY) {
         Some(path) => Ok(path.into()),
+        None if cfg!(target_feature = "crt-static") => Ok(env!("CARGO_BIN_EXE_llm-operator").into()),
         None => spawn_blocking(build).await?,
     });
     Ok(path.await?.clone())
