@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use cluster::images::{self, Image};
 use cluster::tools::{self, Tool};
-use cluster::{Cluster, Helm};
+use cluster::{Cluster, Helm, Kind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::env;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio::task::spawn_blocking;
 
 /// The name of the release, as the older documents print it.
@@ -147,4 +148,96 @@ pub async fn shared() -> Result<&'static Cluster> {
         })
         .await?;
     Ok(cluster)
+}
+
+/// A cluster of a test's own with a release of its own: for what others would notice. Tests of one binary use the same,
+/// one after another; each finds the release as the chart installs it.
+pub struct Alone {
+    cluster: Cluster,
+    image: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// The cluster of its own, when it is this test's turn.
+///
+/// # Errors
+/// When it cannot be started, or the release not installed.
+pub async fn alone(name: &str) -> Result<Alone> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    static STARTED: OnceCell<(Cluster, String)> = OnceCell::const_new();
+    let turn = TURN.lock().await;
+    let started = STARTED.get_or_try_init(async || {
+        let cluster = Cluster::separate(name, Kind::Node, 0).await?;
+        let image = load(&cluster).await?;
+        anyhow::Ok((cluster, image))
+    });
+    let (cluster, image) = started.await?.clone();
+    let alone = Alone {
+        cluster,
+        image,
+        _turn: turn,
+    };
+    alone.install().await?;
+    Ok(alone)
+}
+
+impl Deref for Alone {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Alone {
+    /// The values of its release.
+    #[must_use]
+    pub fn values(&self) -> Value {
+        values(&self.image)
+    }
+
+    /// Brings the release to what the chart makes of its values, whatever a test did to it.
+    ///
+    /// # Errors
+    /// What Helm says.
+    pub async fn install(&self) -> Result<()> {
+        self.install_with(&json!({})).await
+    }
+
+    /// The same with more values.
+    ///
+    /// # Errors
+    /// What Helm says.
+    pub async fn install_with(&self, more: &Value) -> Result<()> {
+        let mut values = self.values();
+        llm_operator::base::object::merge(&mut values, more.clone());
+        install(&self.cluster, Helm::V4, &values).await
+    }
+
+    /// Runs that many replicas, and returns when there are as many.
+    ///
+    /// # Errors
+    /// What kubectl says.
+    pub async fn scale(&self, replicas: u32) -> Result<()> {
+        let deployment = "deployment/llm-operator-controller-manager";
+        let count = format!("--replicas={replicas}");
+        self.kubectl(&["-n", NAMESPACE, "scale", deployment, &count]).await?;
+        let selector = "--selector=app.kubernetes.io/name=llm-operator,app.kubernetes.io/component!=selfcheck";
+        if replicas == 0 {
+            let wait = [
+                "-n",
+                NAMESPACE,
+                "wait",
+                "pod",
+                selector,
+                "--for=delete",
+                "--timeout=60s",
+            ];
+            self.kubectl(&wait).await?;
+        } else {
+            self.kubectl(&["-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"])
+                .await?;
+        }
+        Ok(())
+    }
 }
