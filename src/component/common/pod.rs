@@ -175,7 +175,7 @@ impl Pod<'_> {
 
     /// A Deployment of these pods.
     #[must_use]
-    pub fn deployment(&self, replicas: i32, strategy: Value, deadline: i32) -> Object {
+    pub fn deployment(&self, replicas: i32, strategy: &Value, deadline: i32) -> Object {
         self.object::<Deployment>(json!({"spec": {
             "replicas": replicas,
             "selector": {"matchLabels": self.owner.selector(self.component)},

@@ -59,7 +59,7 @@ fn one(at: &str, value: &Value) -> Result<Item, Vec<Issue>> {
         },
         Value::Object(fields) => Fields {
             at,
-            fields,
+            given: fields,
             issues: vec![],
         }
         .read(),
@@ -77,7 +77,7 @@ fn malformed(at: &str, value: &Value, why: impl Into<String>) -> Issue {
 /// The object form of an item, and what is wrong with it so far.
 struct Fields<'a> {
     at: &'a str,
-    fields: &'a Map<String, Value>,
+    given: &'a Map<String, Value>,
     issues: Vec<Issue>,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Fields<'a> {
     }
 
     fn refuse_unknown(&mut self) {
-        for (field, value) in self.fields {
+        for (field, value) in self.given {
             if !["name", "tag", "pullPolicy", "insecure"].contains(&field.as_str()) {
                 let why = "is no field of a model; there are name, tag, pullPolicy and insecure";
                 let at = format!("{}.{field}", self.at);
@@ -108,7 +108,7 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&mut self, field: &str) -> Option<&'a str> {
-        match self.fields.get(field)? {
+        match self.given.get(field)? {
             Value::String(text) => Some(text),
             other => {
                 let at = format!("{}.{field}", self.at);
@@ -119,7 +119,7 @@ impl<'a> Fields<'a> {
     }
 
     fn name(&mut self) -> Option<ModelName> {
-        if !self.fields.contains_key("name") {
+        if !self.given.contains_key("name") {
             let at = format!("{}.name", self.at);
             self.issues.push(Issue::required(at, "model-name", "name the model"));
         }
@@ -130,7 +130,7 @@ impl<'a> Fields<'a> {
             Err(why) => {
                 let field = if ModelName::parse(name).is_ok() { "tag" } else { "name" };
                 let at = format!("{}.{field}", self.at);
-                self.issues.push(malformed(&at, &self.fields[field], why));
+                self.issues.push(malformed(&at, &self.given[field], why));
                 None
             }
         }
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
     }
 
     fn insecure(&mut self) -> bool {
-        match self.fields.get("insecure") {
+        match self.given.get("insecure") {
             None => false,
             Some(Value::Bool(insecure)) => *insecure,
             Some(other) => {

@@ -3,6 +3,7 @@
 use super::{Gate, NAME, OllamaSpec, PORT};
 use crate::base::object::{Object, Treatment, all, find};
 use crate::base::seen::Seen;
+use crate::component::common::persistence::Volume;
 use crate::component::common::pod::Pod;
 use crate::component::common::{AccessMode, NetworkPolicySpec, network};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -36,7 +37,7 @@ impl OllamaSpec {
 
     /// The workload, and the one of the other kind for as long as it must stay.
     fn workload(&self, seen: &Seen<'_>, pod: &Pod<'_>) -> Vec<Object> {
-        let (new, old) = match self.volume().filter(|v| v.is_ours()) {
+        let (new, old) = match self.volume().filter(Volume::is_ours) {
             Some(volume) => (self.stateful_set(seen, pod, volume), kept::<Deployment>(seen, pod)),
             None => (self.deployment(pod), kept::<StatefulSet>(seen, pod)),
         };
@@ -73,7 +74,7 @@ impl OllamaSpec {
             json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
         };
         // A day: what is pulled is large, and the gate is closed meanwhile.
-        pod.deployment(self.replicas(), strategy, 86400)
+        pod.deployment(self.replicas(), &strategy, 86400)
     }
 }
 

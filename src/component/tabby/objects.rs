@@ -64,7 +64,7 @@ impl TabbySpec {
                 .filter(IngressSpec::is_on)
                 .map(|spec| ingress::object(&pod, &spec)),
         );
-        objects.extend(start.then(|| pod.deployment(self.replicas(), json!({"type": "Recreate"}), 1800)));
+        objects.extend(start.then(|| pod.deployment(self.replicas(), &json!({"type": "Recreate"}), 1800)));
         objects
     }
 

@@ -120,8 +120,8 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
     let fatal = outcome.review.issues.iter().any(|i| i.fatal);
     let wanted = stack.wanted(seen);
     let parts = parts(stack, seen);
-    let sum = |count: fn(&Part<'_>) -> i32| parts.iter().map(count).fold(0, i32::saturating_add);
-    let (total, ready) = (sum(|p| p.replicas), sum(|p| p.ready()));
+    let total = parts.iter().map(|p| p.replicas).fold(0, i32::saturating_add);
+    let ready = parts.iter().map(Part::ready).fold(0, i32::saturating_add);
     let settled = parts.iter().all(Part::is_settled);
     let models_ready = wanted.iter().filter(|w| w.state == ModelState::Ready).count();
     let states = Conditions {

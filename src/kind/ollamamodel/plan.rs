@@ -82,8 +82,7 @@ impl Server {
             _ => None,
         };
         let failure = match (&self.inventory, &self.pull) {
-            (_, Some(Pull::Waiting(Some(failure)))) => Some(failure.clone()),
-            (Inventory::Silent(failure), _) => Some(failure.clone()),
+            (_, Some(Pull::Waiting(Some(failure)))) | (Inventory::Silent(failure), _) => Some(failure.clone()),
             _ => None,
         };
         let state = match (&self.pull, held, &failure) {

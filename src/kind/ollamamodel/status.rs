@@ -114,7 +114,7 @@ pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: T
         formatted_size: size.map(formatted),
         last_pull_time: if pulled { Some(Time(now)) } else { old.last_pull_time },
         error,
-        progress: progress(replicas, state, old.progress),
+        progress: Some(progress(replicas, state, old.progress)),
         replicas: Some(replicas.iter().map(ReplicaStatus::of).collect()),
         on: Some(format!("{ready}/{}", replicas.len())),
         model: model.spec.model().ok().map(|m| m.short()),
@@ -159,9 +159,9 @@ fn state(replicas: &[Replica]) -> ModelState {
 }
 
 /// Over all servers; a step is written when it is whole, and it never goes back within one pull.
-fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> Option<i64> {
+fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> i64 {
     if state == ModelState::Ready {
-        return Some(100);
+        return 100;
     }
     // Wide enough for whatever a server may say.
     let (mut done, mut total) = (0_i128, 0_i128);
@@ -175,11 +175,11 @@ fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> Option
         0
     };
     let percent = i64::try_from(percent).unwrap_or(0) / STEP * STEP;
-    Some(if state == ModelState::Pulling {
+    if state == ModelState::Pulling {
         percent.max(old.filter(|o| *o < 100).unwrap_or(0))
     } else {
         percent
-    })
+    }
 }
 
 fn states(state: ModelState, policy: PullPolicy, replicas: &[Replica], outcome: &Outcome) -> Vec<State> {
@@ -252,13 +252,13 @@ mod tests {
     #[test]
     fn progress_counts_in_steps_and_never_back() {
         let pulling = |done| [replica(ModelState::Pulling, Some((done, 1000)))];
-        assert_eq!(progress(&pulling(149), ModelState::Pulling, None), Some(10));
-        assert_eq!(progress(&pulling(20), ModelState::Pulling, Some(10)), Some(10));
-        assert_eq!(progress(&pulling(1000), ModelState::Pulling, Some(10)), Some(95));
-        assert_eq!(progress(&[], ModelState::Ready, Some(95)), Some(100));
-        assert_eq!(progress(&pulling(0), ModelState::Pulling, Some(100)), Some(0));
+        assert_eq!(progress(&pulling(149), ModelState::Pulling, None), 10);
+        assert_eq!(progress(&pulling(20), ModelState::Pulling, Some(10)), 10);
+        assert_eq!(progress(&pulling(1000), ModelState::Pulling, Some(10)), 95);
+        assert_eq!(progress(&[], ModelState::Ready, Some(95)), 100);
+        assert_eq!(progress(&pulling(0), ModelState::Pulling, Some(100)), 0);
         let wild = replica(ModelState::Pulling, Some((i64::MAX, i64::MAX)));
-        assert_eq!(progress(&[wild.clone(), wild], ModelState::Pulling, None), Some(95));
+        assert_eq!(progress(&[wild.clone(), wild], ModelState::Pulling, None), 95);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::state::{Kind, State};
 use crate::text::last_lines;
 use crate::tools::{self, Tool};
 use crate::up::{self, Options};
-use crate::{down, enter, init, keeper, load};
+use crate::{demo, down, enter, generate, init, keeper, load, registry, with};
 
 /// Starts, uses and stops real Kubernetes clusters for tests and demonstrations.
 #[derive(Debug, Parser)]
@@ -65,7 +65,27 @@ enum Command {
     Tools {
         /// Which tools.
         names: Vec<Tool>,
+        /// All that the tests use.
+        #[arg(long, conflicts_with = "names")]
+        tests: bool,
+        /// Print the paths alone.
+        #[arg(long)]
+        path: bool,
     },
+    /// Run a command while the cluster is up; it is started before and taken down after, unless it was up already.
+    With {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Show the operator, from nothing to a model's answer.
+    Demo(demo::Options),
+    /// Remove what the demonstration made.
+    DemoDown(demo::DownOptions),
+    /// Write the chart's files that are generated from its values.
+    Generate,
+    /// Serve models to Ollama servers of the tests.
+    Registry(registry::Options),
     #[command(name = "__keeper", hide = true)]
     Keeper,
     #[command(name = "__init", hide = true)]
@@ -100,7 +120,12 @@ impl Cli {
             Command::Load { images } => runtime()?.block_on(load_all(&state, &images))?,
             Command::Logs { component } => logs(&state, component.as_deref())?,
             Command::Enter { command } => return enter::enter(&state, &command),
-            Command::Tools { names } => print_tools(names)?,
+            Command::Tools { names, tests, path } => print_tools(names, tests, path)?,
+            Command::With { command } => return runtime()?.block_on(with::with(&state, &command)),
+            Command::Demo(options) => runtime()?.block_on(demo::demo(options))?,
+            Command::DemoDown(options) => runtime()?.block_on(demo::down(options))?,
+            Command::Generate => generate::generate()?,
+            Command::Registry(options) => runtime()?.block_on(registry::serve(options))?,
             Command::Keeper => keeper::run(&state)?,
             Command::Init => init::run(&state)?,
         }
@@ -203,8 +228,10 @@ fn log_names(state: &State) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn print_tools(mut names: Vec<Tool>) -> Result<()> {
-    if names.is_empty() {
+fn print_tools(mut names: Vec<Tool>, tests: bool, path_only: bool) -> Result<()> {
+    if tests {
+        names = Tool::ALL.to_vec();
+    } else if names.is_empty() {
         names = if Kind::possible() == Kind::Node {
             NODE_TOOLS.to_vec()
         } else {
@@ -212,7 +239,19 @@ fn print_tools(mut names: Vec<Tool>) -> Result<()> {
         };
     }
     for (tool, path) in names.iter().zip(tools::paths(&names)?) {
-        print(&format!("{:<24} {}\n", tool.name(), path.display()))?;
+        let path = path.display();
+        print(&if path_only {
+            format!(
+                "{path}
+"
+            )
+        } else {
+            format!(
+                "{:<24} {path}
+",
+                tool.name()
+            )
+        })?;
     }
     Ok(())
 }

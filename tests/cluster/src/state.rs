@@ -119,7 +119,10 @@ impl State {
     }
 
     /// Whether a path of this length can hold a node's sockets, and lies where the node does not cover it.
-    fn check_location(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it is too long, or lies where the node mounts something of its own.
+    pub fn check_location(&self) -> Result<()> {
         let dir = self.dir.display();
         ensure!(
             self.dir.as_os_str().len() <= LONGEST_DIR,

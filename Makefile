@@ -1,0 +1,150 @@
+# What one does with this project: `make help` lists it.
+# It needs Rust, Go, a C compiler and make; everything else is built or installed by the targets that need it.
+
+IMG ?= ghcr.io/llm-operator/llm-operator:$(VERSION)
+NAMESPACE ?= llm-operator-system
+KUBECTL ?= kubectl
+HELM ?= helm
+CONTAINER_TOOL ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+HOST := $(shell rustc -vV 2>&1 | sed -n 's/^host: //p')
+ifeq ($(HOST),)
+$(error there is no Rust on PATH: install it from https://rustup.rs and open a new shell)
+endif
+
+# Everything is built static where that is possible, tests included: then the operator's program that the tests are built
+# with is also the one that goes into their image, and no dependency is compiled twice. An explicit target keeps the flag
+# from build scripts and macros, which cannot be static. Not with link-time optimisation: only `make docker-build` takes that time.
+ifneq ($(filter %-linux-gnu,$(HOST)),)
+ifneq ($(shell cc -print-file-name=libc.a 2>&1),libc.a)
+export CARGO_BUILD_TARGET := $(HOST)
+export RUSTFLAGS := $(strip $(RUSTFLAGS) -C target-feature=+crt-static)
+endif
+endif
+
+TARGET_DIR = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+PROGRAMS = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)debug
+CLUSTER = $(PROGRAMS)/cluster
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-operator
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+# Only what is written on make's command line counts: a KUBECONFIG that happens to be set must not get a demonstration installed.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
+OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFIG)')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test build run generate manifests lint chart-test bench clean tools \
+	install uninstall deploy undeploy docker-build docker-push programs test-programs
+
+##@ First steps
+
+help: ## List these targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
+
+demo: programs ## Start a real cluster, install the chart, ask a model (KUBECONFIG=... IMG=...: in a cluster of yours)
+	@$(CLUSTER) demo --operator $(PROGRAMS)/llm-operator $(OWN_CLUSTER) $(if $(call given,IMG),--image '$(call given,IMG)')
+
+demo-down: programs ## Remove everything that `make demo` made
+	@$(CLUSTER) demo-down $(OWN_CLUSTER)
+
+test: test-programs ## Run every test, those on real clusters included
+	@OLLAMA_BIN="$$($(CLUSTER) tools --path ollama)" $(CLUSTER) --name test with -- \
+		cargo test --workspace --no-fail-fast -- --show-output
+
+##@ Development
+
+build: ## Build the operator, without optimisation
+	cargo build --package llm-operator
+
+run: ## Run the operator on this machine against the cluster of your kubeconfig (ARGS=...)
+	cargo run --package llm-operator -- run $(ARGS)
+
+generate: programs ## Write everything that is generated: CRDs, reference, the chart's schema and README
+	@UPDATE_GOLDEN=1 cargo test --quiet --package llm-operator --test crds committed_files_are_up_to_date
+	@$(CLUSTER) generate
+
+manifests: generate
+
+lint: ## Check format, lints, licences and the chart
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@$(MAKE) --no-print-directory $(CARGO_DENY)
+	$(CARGO_DENY) --workspace check --hide-inclusion-graph -D warnings bans licenses sources
+	@$(MAKE) --no-print-directory test-programs
+	"$$($(CLUSTER) tools --path helm4)" lint --strict --quiet charts/llm-operator
+
+chart-test: ## Test the chart: Helm 3 and 4, its schema, its unit tests, its objects
+	cargo test --package cluster --test chart
+
+bench: ## Measure the handler of admission and the making of objects
+	cargo bench --package llm-operator
+
+tools: programs ## Build the tools that the tests use, once per version and user
+	@$(CLUSTER) tools --tests
+
+clean: ## Remove what cargo built here (not the tools, which all clones share: they are in ~/.cache/llm-operator)
+	cargo clean
+
+##@ A cluster of yours, the one of your kubeconfig
+
+install: ## Install the CustomResourceDefinitions alone
+	$(KUBECTL) apply --server-side -f crds/
+	@# So that a later `make deploy` takes them up as its own.
+	$(KUBECTL) label --overwrite -f crds/ app.kubernetes.io/managed-by=Helm
+	$(KUBECTL) annotate --overwrite -f crds/ meta.helm.sh/release-name=llm-operator meta.helm.sh/release-namespace=$(NAMESPACE)
+
+uninstall: ## Remove the CustomResourceDefinitions, once no object of theirs is left
+	@left="$$($(KUBECTL) get -f crds/ -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}' --ignore-not-found | \
+		while read -r crd; do $(KUBECTL) get "$$crd" --all-namespaces --no-headers 2>/dev/null; done)"; \
+	if [ -n "$$left" ]; then \
+		echo "these objects would be deleted with their kinds; delete them first:"; echo "$$left"; exit 1; \
+	fi
+	$(KUBECTL) delete --ignore-not-found -f crds/
+
+deploy: ## Install the operator with Helm (IMG=...)
+	$(HELM) upgrade --install llm-operator charts/llm-operator --namespace $(NAMESPACE) --create-namespace --wait \
+		--set-string image.registry= --set-string image.repository=$(IMG_REPOSITORY) --set-string image.tag=$(IMG_TAG)
+
+undeploy: ## Remove the operator; objects, claims and CustomResourceDefinitions stay
+	$(HELM) uninstall llm-operator --namespace $(NAMESPACE) --wait
+
+# The tag of an image is what follows the last colon after the last slash.
+IMG_REPOSITORY = $(shell echo '$(IMG)' | sed 's|:[^:/]*$$||')
+IMG_TAG = $(shell echo '$(IMG)' | sed -n 's|.*:\([^:/]*\)$$|\1|p')
+
+##@ Image
+
+docker-build: ## Build the operator's image with docker, podman or buildah (IMG=...)
+	@$(if $(CONTAINER_TOOL),,echo "there is no docker, podman or buildah on PATH: install one of them"; exit 1)
+ifneq ($(CARGO_BUILD_TARGET),)
+	cargo build --locked --profile dist --package llm-operator
+	@mkdir -p $(IMAGE_CONTEXT) && cp $(TARGET_DIR)/$(CARGO_BUILD_TARGET)/dist/llm-operator $(IMAGE_CONTEXT)/
+	$(CONTAINER_TOOL) $(if $(filter buildah,$(CONTAINER_TOOL)),bud --isolation chroot,build) --target prebuilt -f Dockerfile \
+		-t $(IMG) $(IMAGE_CONTEXT)
+else
+	$(CONTAINER_TOOL) $(if $(filter buildah,$(CONTAINER_TOOL)),bud,build) -f Dockerfile -t $(IMG) .
+endif
+
+IMAGE_CONTEXT = $(TARGET_DIR)/image
+
+docker-push: ## Push it (IMG=...)
+	$(CONTAINER_TOOL) push $(IMG)
+
+# The programs of the demonstration, and those of the tests: in one call each, since cargo compiles a dependency again for
+# every selection of packages that asks it for other features.
+programs:
+	@echo "building the operator and the test clusters (the first time takes some minutes)"
+	@cargo build --quiet --workspace --bins
+
+test-programs:
+	@echo "building the tests (the first time takes some minutes)"
+	@cargo test --quiet --workspace --no-run
+
+$(CARGO_DENY):
+	@echo "building cargo-deny $(CARGO_DENY_VERSION), once (about 3 min)"
+	@mkdir -p $(dir $@)
+	@cd / && env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET -u RUSTFLAGS \
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		cargo install --quiet --locked --root $(patsubst %/bin/,%,$(dir $@)) cargo-deny@$(CARGO_DENY_VERSION)
