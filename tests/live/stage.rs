@@ -4,10 +4,10 @@ use super::objects::{Objects, condition, is_observed, restarts, uid};
 use super::relay::Relay;
 use super::{LIMIT, operator};
 use anyhow::{Context, Result, bail, ensure};
-use cluster::Cluster;
 use cluster::gguf::Model;
 use cluster::registry::{Registry, Running};
 use cluster::test::Namespace;
+use cluster::{Cluster, Reply};
 use serde_json::{Value, json};
 use std::ops::Deref;
 
@@ -190,7 +190,8 @@ impl Stage {
         Ok(text.lines().map(str::to_string).collect())
     }
 
-    /// Asks a model through the Service of the stack, and returns its streamed answer, piece by piece.
+    /// Asks a model through the Service of the stack, and returns its streamed answer, piece by piece. The node's rules
+    /// for a Service follow its endpoints within a second, so a refused connection is tried again.
     ///
     /// # Errors
     /// When it does not answer to the end.
@@ -198,7 +199,7 @@ impl Stage {
         let url = format!("http://{stack}-ollama.{}.svc:11434/api/generate", self.namespace.name());
         let question =
             json!({"model": model, "prompt": "why?", "stream": true, "options": {"num_predict": 8, "seed": 1}});
-        let mut reply = self.cluster().http("POST", &url, Some(&question)).await?;
+        let mut reply = self.request("POST", &url, Some(&question)).await?;
         if reply.status != 200 {
             let status = reply.status;
             bail!("status {status}: {}", reply.text().await?);
@@ -211,5 +212,14 @@ impl Stage {
         }
         ensure!(done, "the answer was cut short: {pieces:?}");
         Ok(pieces)
+    }
+
+    /// Sends a request to a Service of the namespace, as soon as somebody takes the connection.
+    ///
+    /// # Errors
+    /// When nobody does within [`LIMIT`].
+    pub async fn request(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Reply> {
+        let send = async || Ok(Some(self.cluster().http(method, url, body).await?));
+        self.namespace.until(&format!("an answer of {url}"), LIMIT, send).await
     }
 }

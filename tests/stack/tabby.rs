@@ -83,8 +83,13 @@ api_endpoint = "http://code-ollama:11434"
         .await?;
     assert_eq!(mounted, expected, "at the documented place too");
     let url = |path: &str| format!("http://code-tabby.{}.svc:8080{path}", stage.namespace.name());
-    assert_eq!(stage.cluster().http("GET", &url("/metrics"), None).await?.status, 200);
-    assert_eq!(stage.cluster().http("GET", &url("/v1/health"), None).await?.status, 401);
+    assert_eq!(stage.request("GET", &url("/metrics"), None).await?.status, 200);
+    assert_eq!(stage.request("GET", &url("/v1/health"), None).await?.status, 401);
+    assert_eq!(
+        stage.pod("code", "tabby").await?.1,
+        0,
+        "it did not have to be restarted: everything was there"
+    );
     let token = token(&stage).await?;
     let shape: Vec<usize> = token.split('-').map(str::len).collect();
     assert_eq!(shape, [8, 4, 4, 4, 12], "a UUID");
