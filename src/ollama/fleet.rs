@@ -88,13 +88,15 @@ impl Fleet {
             .collect()
     }
 
-    /// Starts a pull, unless it runs or its time has not come.
-    pub fn pull(self: &Arc<Self>, uid: &str, model: &ModelName, insecure: bool) {
+    /// Starts a pull, unless it runs or its time has not come. A wish that is new (another object, or a changed one) need
+    /// not wait for what came of older ones.
+    pub fn pull(self: &Arc<Self>, uid: &str, model: &ModelName, insecure: bool, wish: &str) {
         let mut known = self.lock();
         let Some(server) = known.get_mut(uid) else { return };
         let Some(ip) = server.address.ip else { return };
         let job = server.pulls.entry(model.key()).or_insert_with(Job::new);
-        if job.task.is_some() || job.next > Instant::now() {
+        let anew = job.wishes.insert(wish.to_string());
+        if job.task.is_some() || (job.next > Instant::now() && !anew) {
             return;
         }
         let task = Arc::clone(self).run(uid.to_string(), model.clone(), insecure, ip, Arc::clone(&server.slots));

@@ -5,7 +5,7 @@ use crate::base::model::ModelName;
 use crate::base::seen::Failure;
 use crate::base::settings::Models;
 use crate::kind::ollamamodel::plan::{Held, Inventory, Pull, Server};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) next: Instant,
     pub(super) ended: Option<Instant>,
     pub(super) task: Option<AbortHandle>,
+    /// Who wished for it, in which form.
+    pub(super) wishes: HashSet<String>,
 }
 
 impl Drop for Known {
@@ -96,6 +98,7 @@ impl Job {
             next: Instant::now(),
             ended: None,
             task: None,
+            wishes: HashSet::new(),
         }
     }
 }
