@@ -4,6 +4,7 @@ mod apply;
 mod cache;
 mod memory;
 pub mod metrics;
+mod prune;
 mod reconcile;
 mod report;
 mod targets;

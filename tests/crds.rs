@@ -56,6 +56,8 @@ fn schemas_set_no_defaults_and_take_no_nulls() {
             // A field may be called so; a keyword of the schema must not be there.
             assert!(schema.get(keyword).is_none(), "{path} has {keyword}");
         }
+        let values = schema["enum"].as_array().cloned().unwrap_or_default();
+        assert!(!values.contains(&Value::Null), "{path} may be null");
     }
 }
 

@@ -1,33 +1,22 @@
 //! Certificates against a real API server: two replicas share a Secret and two configurations, and people wipe,
 //! corrupt and delete them.
 
-use anyhow::{Context, Result, ensure};
-use axum::Router;
+#[path = "trust/release.rs"]
+mod release;
+
+use anyhow::{Result, ensure};
+use cluster::Kind;
 use cluster::audit::Request;
-use cluster::test::{Namespace, Suite, until};
-use cluster::{Cluster, Kind};
+use cluster::test::{Suite, until};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use llm_operator::health::Gates;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use llm_operator::pki::book::{Book, Terms};
-use llm_operator::pki::configuration::Configuration;
-use llm_operator::pki::plan::Stored;
-use llm_operator::pki::{self, Metrics, Names, Service, Serving, secret, x509};
-use llm_operator::server::{Limits, Port};
-use llm_operator::webhook::tls;
-use prometheus_client::metrics::counter::Counter;
-use serde_json::{Value, json};
+use llm_operator::pki::{Names, secret, x509};
+use release::{LIMIT, Release};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     Suite::new()
@@ -52,209 +41,6 @@ fn main() -> ExitCode {
             an_expired_authority_is_replaced,
         )
         .run()
-}
-
-/// The objects of one test: a Secret as the chart renders it, and configurations that call nobody, since no object
-/// is of the group they are about.
-struct Release {
-    namespace: Namespace,
-    client: Client,
-    names: Names,
-}
-
-/// One replica, without the rest of the operator.
-struct Replica {
-    gates: Gates,
-    serving: Arc<Serving>,
-    stop: CancellationToken,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Release {
-    async fn new(test: &str) -> Result<Self> {
-        let namespace = Cluster::shared().await?.namespace(test).await?;
-        let client = namespace.cluster().client().await?;
-        let service = Service {
-            name: "llm-operator-webhook".into(),
-            namespace: namespace.name().into(),
-        };
-        let names = Names {
-            secret: "llm-operator-webhook-ca".into(),
-            validating: format!("{}-validating", namespace.name()),
-            mutating: format!("{}-mutating", namespace.name()),
-            service,
-        };
-        let release = Self {
-            namespace,
-            client,
-            names,
-        };
-        let blank = Secret {
-            metadata: metadata(&release.names.secret),
-            ..Secret::default()
-        };
-        release.secrets().create(&PostParams::default(), &blank).await?;
-        Ok(release)
-    }
-
-    fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), self.namespace.name())
-    }
-
-    fn validating(&self) -> Api<ValidatingWebhookConfiguration> {
-        Api::all(self.client.clone())
-    }
-
-    fn mutating(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.client.clone())
-    }
-
-    /// Applies the configurations as a chart does: with all but the bundle.
-    async fn install(&self) -> Result<()> {
-        let params = PatchParams::apply("helm");
-        let validating = self.configuration("ValidatingWebhookConfiguration", &self.names.validating);
-        self.validating()
-            .patch(&self.names.validating, &params, &Patch::Apply(validating))
-            .await?;
-        let mutating = self.configuration("MutatingWebhookConfiguration", &self.names.mutating);
-        self.mutating()
-            .patch(&self.names.mutating, &params, &Patch::Apply(mutating))
-            .await?;
-        Ok(())
-    }
-
-    fn configuration(&self, kind: &str, name: &str) -> Value {
-        let Service {
-            name: service,
-            namespace,
-        } = &self.names.service;
-        let rule = json!({
-            "apiGroups": ["nothing.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["none"],
-        });
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": kind,
-            "metadata": {"name": name},
-            "webhooks": [{
-                "name": "checks.llm.geeper.io",
-                "admissionReviewVersions": ["v1"],
-                "sideEffects": "None",
-                "clientConfig": {"service": {"name": service, "namespace": namespace, "path": "/validate"}},
-                "rules": [rule],
-            }],
-        })
-    }
-
-    async fn live(&self) -> Result<[Configuration; 2]> {
-        let validating = self.validating().get(&self.names.validating).await?;
-        let mutating = self.mutating().get(&self.names.mutating).await?;
-        let service = &self.names.service;
-        Ok([
-            Configuration::validating(&validating, service),
-            Configuration::mutating(&mutating, service),
-        ])
-    }
-
-    async fn book(&self) -> Result<Option<Book>> {
-        let stored = self.secrets().get_opt(&self.names.secret).await?;
-        match secret::read(stored.as_ref(), &self.names.service, &Terms::default()) {
-            Stored::Ours(book) => Ok(Some(book)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Waits until there is a book and both configurations trust it.
-    async fn in_sync(&self) -> Result<Book> {
-        until("a Secret that both configurations trust", LIMIT, async || {
-            let Some(book) = self.book().await? else {
-                return Ok(None);
-            };
-            let synced = self.live().await?.iter().all(|c| c.trusts(&book.trusted));
-            Ok(synced.then_some(book))
-        })
-        .await
-    }
-
-    async fn replica(&self, pod: &str) -> Result<Replica> {
-        let gates = Gates::default();
-        let serving = Arc::new(Serving::default());
-        let stop = CancellationToken::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let dial = listener.local_addr()?;
-        let tls = Some(tls::config(Arc::clone(&serving) as _)?);
-        let (router, limits, failed_handshakes) = (Router::new(), Limits::default(), Counter::default());
-        let port = Port {
-            listener,
-            tls,
-            router,
-            limits,
-            failed_handshakes,
-        };
-        tokio::spawn(port.serve(stop.clone()));
-        let config = pki::Config {
-            names: self.names.clone(),
-            dial,
-            pod: pod.into(),
-            terms: Terms::default(),
-        };
-        let gate = gates.gate("certificate");
-        let metrics = Metrics::default();
-        tokio::spawn(pki::run(
-            config,
-            self.client.clone(),
-            Arc::clone(&serving),
-            gate,
-            metrics,
-            stop.clone(),
-        ));
-        Ok(Replica { gates, serving, stop })
-    }
-
-    async fn clean(self) -> Result<()> {
-        self.validating()
-            .delete(&self.names.validating, &DeleteParams::default())
-            .await?;
-        self.mutating()
-            .delete(&self.names.mutating, &DeleteParams::default())
-            .await?;
-        Ok(())
-    }
-}
-
-impl Replica {
-    async fn ready(&self) -> Result<()> {
-        until("the replica is ready", LIMIT, async || {
-            let closed = self.gates.closed();
-            ensure!(closed.is_empty(), "{closed:?}");
-            Ok(Some(()))
-        })
-        .await
-    }
-
-    /// Whether what it serves verifies under what both configurations trust now.
-    async fn is_trusted(&self, release: &Release) -> Result<()> {
-        let certified = self.serving.current().context("nothing is served")?;
-        for configuration in release.live().await? {
-            for webhook in &configuration.webhooks {
-                let now = jiff::Timestamp::now();
-                let verdict = x509::verify(&certified, &release.names.service, &webhook.trusted, now);
-                verdict.map_err(anyhow::Error::msg).context(configuration.kind)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn metadata(name: &str) -> kube::api::ObjectMeta {
-    kube::api::ObjectMeta {
-        name: Some(name.into()),
-        ..Default::default()
-    }
 }
 
 async fn two_replicas_become_ready_and_rest() -> Result<()> {

@@ -134,6 +134,9 @@ fn clean(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else { return };
     fields.remove("default");
     fields.remove("nullable");
+    if let Some(Value::Array(values)) = fields.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
     declare_list(fields);
     for (key, value) in fields.iter_mut() {
         match (key.as_str(), value) {

@@ -1,11 +1,11 @@
-//! One loop that applies what should exist, and one that removes what no longer should.
+//! One loop that applies what should exist.
 
 use super::{Context, cache, memory};
 use crate::base::condition::Reason;
 use crate::base::object::{Form, Generated, Object, Owner, Treatment};
 use crate::kind::Refusal;
 use base64::Engine;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use rand::TryRngCore;
@@ -217,71 +217,11 @@ impl Job<'_> {
     }
 }
 
-/// Deletes what is ours by uid, labelled as this stack's, and not desired. Never claims, Secrets, or pods: data stays,
-/// and pods belong to their workloads.
-pub(super) async fn prune(
-    context: &Context,
-    owner: &Owner,
-    desired: &[Object],
-    live: &mut Vec<DynamicObject>,
-) -> Result<(), Error> {
-    let mut i = 0;
-    while i < live.len() {
-        let object = &live[i];
-        let Some(types) = object.types.clone() else {
-            i += 1;
-            continue;
-        };
-        let kept = ["PersistentVolumeClaim", "Secret", "Pod"].contains(&types.kind.as_str());
-        let ours = object.owner_references().iter().any(|o| o.uid == owner.uid);
-        let going = object.metadata.deletion_timestamp.is_some();
-        if kept || !ours || going || desired.iter().any(|d| is(object, d)) {
-            i += 1;
-            continue;
-        }
-        delete(context, owner, object).await?;
-        live.remove(i);
-    }
-    Ok(())
-}
-
-async fn delete(context: &Context, owner: &Owner, object: &DynamicObject) -> Result<(), Error> {
-    let Some(resource) = cache::resource(object) else {
-        return Ok(());
-    };
-    let name = object.name_any();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &owner.namespace, &resource);
-    let parameters = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: object.uid(),
-            resource_version: None,
-        }),
-        ..DeleteParams::background()
-    };
-    match api.delete(&name, &parameters).await {
-        Ok(_) => {
-            tracing::info!(
-                owner = owner.reference(),
-                kind = resource.kind,
-                name,
-                "removed, since it is no longer wanted"
-            );
-            Ok(())
-        }
-        // Gone, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(source) => Err(Error::Api {
-            what: format!("delete {} {name}", resource.kind),
-            source: Box::new(source),
-        }),
-    }
-}
-
 fn key(owner: &Owner) -> String {
     memory::key(&owner.kind, &owner.namespace, &owner.name)
 }
 
-fn is(live: &DynamicObject, object: &Object) -> bool {
+pub(super) fn is(live: &DynamicObject, object: &Object) -> bool {
     live.name_any() == object.name
         && live
             .types

@@ -1,19 +1,19 @@
 //! What lives in the cluster and is ours, by stack: fed by watches on our label, so that reading costs no request.
 
-use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR, RETAINED_FOR};
+mod feed;
+
+use crate::base::object::RETAINED_FOR;
 use crate::kind::ollamamodel::OllamaModel;
-use futures::{StreamExt, TryStreamExt};
+use feed::Feed;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{DynamicObject, PartialObjectMeta, TypeMeta};
+use kube::core::{DynamicObject, TypeMeta};
 use kube::discovery::ApiResource;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -79,16 +79,6 @@ pub(super) struct Cache {
     watches: usize,
 }
 
-/// One watch, and what it saw while it was listing.
-struct Feed {
-    cache: Arc<Cache>,
-    resource: ApiResource,
-    namespace: Option<String>,
-    touched: broadcast::Sender<Touched>,
-    listing: Option<HashSet<(String, String)>>,
-    filled: bool,
-}
-
 impl Cache {
     /// Starts a watch for each kind of child in each namespace (none means all), until the token is cancelled.
     pub(super) fn start(
@@ -111,14 +101,7 @@ impl Cache {
         });
         for (resource, keep) in kinds {
             for namespace in scopes.clone() {
-                let feed = Feed {
-                    cache: Arc::clone(&cache),
-                    resource: resource.clone(),
-                    namespace,
-                    touched: touched.clone(),
-                    listing: None,
-                    filled: false,
-                };
+                let feed = Feed::new(Arc::clone(&cache), resource.clone(), namespace, touched.clone());
                 tokio::spawn(feed.run(client.clone(), keep, stop.clone()));
             }
         }
@@ -144,137 +127,6 @@ impl Cache {
     /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Feed {
-    async fn run(mut self, client: Client, keep: Keep, stop: CancellationToken) {
-        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
-        let resource = self.resource.clone();
-        let stream = match keep {
-            Keep::Fields(_) => {
-                let api: Api<DynamicObject> = self.api(client);
-                watcher(api, config).default_backoff().boxed()
-            }
-            Keep::Metadata => {
-                let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
-                watcher(api, config)
-                    .default_backoff()
-                    .map_ok(|event| plain(event))
-                    .boxed()
-            }
-        };
-        let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
-        while let Some(result) = stream.next().await {
-            match result {
-                Ok(event) => self.take(event, keep),
-                Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it is tried again"),
-            }
-        }
-    }
-
-    fn api<K>(&self, client: Client) -> Api<K>
-    where
-        K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
-    {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
-            None => Api::all_with(client, &self.resource),
-        }
-    }
-
-    fn take(&mut self, event: Event<DynamicObject>, keep: Keep) {
-        match event {
-            Event::Init => self.listing = Some(HashSet::new()),
-            Event::InitApply(object) => {
-                if let Some(listing) = &mut self.listing {
-                    listing.insert((object.namespace().unwrap_or_default(), object.name_any()));
-                }
-                self.put(object, keep);
-            }
-            Event::InitDone => self.sweep(),
-            Event::Apply(object) => self.put(object, keep),
-            Event::Delete(object) => self.drop_object(&object),
-        }
-    }
-
-    fn put(&mut self, mut object: DynamicObject, keep: Keep) {
-        let Some(stack) = stack(&object) else { return };
-        slim(&mut object, &self.resource, keep);
-        let namespace = object.namespace().unwrap_or_default();
-        let place = (self.resource.kind.clone(), object.name_any());
-        self.cache
-            .lock()
-            .entry((namespace.clone(), stack.clone()))
-            .or_default()
-            .insert(place, object);
-        self.touch(namespace, stack);
-    }
-
-    fn drop_object(&mut self, object: &DynamicObject) {
-        let Some(stack) = stack(object) else { return };
-        let place = (object.namespace().unwrap_or_default(), stack);
-        let mut shelves = self.cache.lock();
-        if let Some(shelf) = shelves.get_mut(&place) {
-            shelf.remove(&(self.resource.kind.clone(), object.name_any()));
-            if shelf.is_empty() {
-                shelves.remove(&place);
-            }
-        }
-        drop(shelves);
-        self.touch(place.0, place.1);
-    }
-
-    /// What was there before a list and is not in it is gone.
-    fn sweep(&mut self) {
-        let Some(listing) = self.listing.take() else { return };
-        let mut gone = vec![];
-        let mut shelves = self.cache.lock();
-        for ((namespace, stack), shelf) in shelves.iter_mut() {
-            if self.namespace.as_ref().is_some_and(|own| own != namespace) {
-                continue;
-            }
-            let before = shelf.len();
-            shelf.retain(|(kind, name), _| {
-                *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone()))
-            });
-            if shelf.len() < before {
-                gone.push((namespace.clone(), stack.clone()));
-            }
-        }
-        shelves.retain(|_, shelf| !shelf.is_empty());
-        drop(shelves);
-        gone.into_iter()
-            .for_each(|(namespace, stack)| self.touch(namespace, stack));
-        if !std::mem::replace(&mut self.filled, true) {
-            self.cache.filled.send_modify(|n| *n += 1);
-        }
-    }
-
-    fn touch(&self, namespace: String, stack: String) {
-        let pod = self.resource.kind == "Pod";
-        // Without a receiver no controller runs yet; each begins with all objects.
-        let _ = self.touched.send(Touched::Child { namespace, stack, pod });
-    }
-}
-
-/// The stack that an object belongs to.
-fn stack(object: &DynamicObject) -> Option<String> {
-    object.labels().get(DEPLOYMENT).cloned()
-}
-
-fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
-    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject {
-        types: None,
-        metadata: meta.metadata,
-        data: Value::Null,
-    };
-    match event {
-        Event::Apply(meta) => Event::Apply(full(meta)),
-        Event::Delete(meta) => Event::Delete(full(meta)),
-        Event::InitApply(meta) => Event::InitApply(full(meta)),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::apply::{self, Error};
 use super::targets::Reached;
-use super::{Context, memory, report};
+use super::{Context, memory, prune, report};
 use crate::base::object::{FINALIZER, Owner};
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
@@ -96,7 +96,7 @@ where
             return Ok(Action::await_change());
         }
         outcome.refused = done.refused;
-        apply::prune(context, &owner, &desired, &mut live).await?;
+        prune::prune(context, &owner, &desired, &mut live).await?;
     }
     let seen = Seen {
         settings: &context.settings,

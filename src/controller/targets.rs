@@ -73,11 +73,12 @@ impl Reached for OllamaModel {
         let pods: Vec<Address> = all::<Pod>(&live).filter_map(address).collect();
         let servers = context.fleet.servers(&stack, &pods, &model);
         let (actions, replicas) = plan(&model, self.spec.policy(), &servers);
+        let wish = format!("{}/{}", owner.uid, self.metadata.generation.unwrap_or_default());
         for Action::Pull(pod) in actions {
             if let Some(address) = pods.iter().find(|a| a.pod == pod) {
                 context
                     .fleet
-                    .pull(&address.uid, &model, self.spec.insecure == Some(true));
+                    .pull(&address.uid, &model, self.spec.insecure == Some(true), &wish);
             }
         }
         replicas

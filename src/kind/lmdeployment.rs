@@ -143,7 +143,9 @@ impl Kind for LMDeployment {
             objects.extend(ollama.objects(seen, &policy, &gate(seen, &wanted), &consumers));
         }
         if let (Some(tabby), Some(models)) = (self.tabby(), self.tabby_models()) {
-            let start = self.other_ollama().is_some() || TabbySpec::exists(seen) || all_ready(&models, &wanted);
+            // The models may be there before the gate lets anyone reach them, and Tabby dies when nobody answers.
+            let served = all_ready(&models, &wanted) && ollama::Gate::live(seen).opened;
+            let start = self.other_ollama().is_some() || TabbySpec::exists(seen) || served;
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
         objects

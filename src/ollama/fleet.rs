@@ -1,18 +1,20 @@
 //! All servers of the cluster: what each holds, and the bounded pulls that run on them, outside reconcile.
 
+mod server;
+
 use super::client::Ollama;
 use crate::base::model::ModelName;
 use crate::base::seen::Failure;
 use crate::base::settings::Models;
 use crate::component::ollama::PORT;
-use crate::kind::ollamamodel::plan::{Inventory, Pull, Server};
+use crate::kind::ollamamodel::plan::{Pull, Server};
 use rand::Rng;
+use server::{Job, Known};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// A server is asked again after this long, give or take a fifth.
@@ -47,36 +49,6 @@ pub struct Fleet {
     all: Arc<Semaphore>,
     servers: Mutex<HashMap<String, Known>>,
     news: mpsc::UnboundedSender<Stack>,
-}
-
-/// What is known of one server.
-struct Known {
-    stack: Stack,
-    address: Address,
-    inventory: Inventory,
-    silences: u32,
-    /// The next time to ask; a question is under way while there is none.
-    next: Option<Instant>,
-    slots: Arc<Semaphore>,
-    pulls: HashMap<String, Job>,
-}
-
-struct Job {
-    state: Pull,
-    failures: u32,
-    /// When the next attempt may begin.
-    next: Instant,
-    ended: Option<Instant>,
-    task: Option<AbortHandle>,
-}
-
-impl Drop for Known {
-    fn drop(&mut self) {
-        self.pulls
-            .values()
-            .filter_map(|job| job.task.as_ref())
-            .for_each(AbortHandle::abort);
-    }
 }
 
 impl Fleet {
@@ -116,13 +88,15 @@ impl Fleet {
             .collect()
     }
 
-    /// Starts a pull, unless it runs or its time has not come.
-    pub fn pull(self: &Arc<Self>, uid: &str, model: &ModelName, insecure: bool) {
+    /// Starts a pull, unless it runs or its time has not come. A wish that is new (another object, or a changed one) need
+    /// not wait for what came of older ones.
+    pub fn pull(self: &Arc<Self>, uid: &str, model: &ModelName, insecure: bool, wish: &str) {
         let mut known = self.lock();
         let Some(server) = known.get_mut(uid) else { return };
         let Some(ip) = server.address.ip else { return };
         let job = server.pulls.entry(model.key()).or_insert_with(Job::new);
-        if job.task.is_some() || job.next > Instant::now() {
+        let anew = job.wishes.insert(wish.to_string());
+        if job.task.is_some() || (job.next > Instant::now() && !anew) {
             return;
         }
         let task = Arc::clone(self).run(uid.to_string(), model.clone(), insecure, ip, Arc::clone(&server.slots));
@@ -235,64 +209,6 @@ impl Fleet {
     /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn new(stack: &Stack, address: &Address, bounds: &Models) -> Self {
-        Self {
-            stack: stack.clone(),
-            address: address.clone(),
-            inventory: Inventory::Unknown,
-            silences: 0,
-            next: Some(Instant::now()),
-            slots: Arc::new(Semaphore::new(bounds.pulls_per_pod.max(1))),
-            pulls: HashMap::new(),
-        }
-    }
-
-    /// A model that was pulled and is gone again may be pulled again.
-    fn take(&mut self, answer: Result<Vec<crate::kind::ollamamodel::plan::Held>, Failure>) {
-        match answer {
-            Err(failure) => self.inventory = Inventory::Silent(failure),
-            Ok(models) => {
-                let has = |key: &str| {
-                    models
-                        .iter()
-                        .any(|h| ModelName::parse(&h.name).is_ok_and(|n| n.key() == key))
-                };
-                let settled = |job: &Job| job.ended.is_some_and(|at| at.elapsed() > TELL);
-                self.pulls
-                    .retain(|key, job| job.state != Pull::Done || has(key) || !settled(job));
-                self.inventory = Inventory::Known(models);
-            }
-        }
-    }
-
-    fn view(&self, model: &ModelName) -> Server {
-        let pull = self.pulls.get(&model.key()).map(|job| job.state.clone());
-        // A server is starting for a moment; only a silence that lasts is worth a word.
-        let inventory = match &self.inventory {
-            Inventory::Silent(_) if self.silences < 3 => Inventory::Unknown,
-            other => other.clone(),
-        };
-        Server {
-            pod: self.address.pod.clone(),
-            inventory,
-            pull,
-        }
-    }
-}
-
-impl Job {
-    fn new() -> Self {
-        Self {
-            state: Pull::Waiting(None),
-            failures: 0,
-            next: Instant::now(),
-            ended: None,
-            task: None,
-        }
     }
 }
 

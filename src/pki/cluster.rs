@@ -106,38 +106,37 @@ impl Cluster {
         })
     }
 
-    /// Writes the book over the Secret as it was read, or makes the Secret.
+    /// Writes the book over the Secret as it was read, or makes the Secret. False when someone was faster.
     ///
     /// # Errors
-    /// Those of the API server; a conflict where someone was faster.
-    pub async fn write(&self, existing: Option<Secret>, book: &Book) -> kube::Result<()> {
+    /// Those of the API server.
+    pub async fn write(&self, existing: Option<Secret>, book: &Book) -> kube::Result<bool> {
         let exists = existing.is_some();
         let secret = secret::write(existing, &self.names.secret, &self.names.service, book);
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        if exists {
-            self.secrets.replace(&self.names.secret, &params, &secret).await?;
+        accepted(if exists {
+            self.secrets.replace(&self.names.secret, &params, &secret).await
         } else {
-            self.secrets.create(&params, &secret).await?;
-        }
-        Ok(())
+            self.secrets.create(&params, &secret).await
+        })
     }
 
-    /// Makes the API server trust these when it calls a webhook of this configuration.
+    /// Makes the API server trust these when it calls a webhook of this configuration. False when the configuration
+    /// has changed since it was read.
     ///
     /// # Errors
-    /// Those of the API server; a conflict where the configuration has changed since it was read.
-    pub async fn inject(&self, configuration: &Configuration, trusted: &[Certificate]) -> kube::Result<()> {
+    /// Those of the API server.
+    pub async fn inject(&self, configuration: &Configuration, trusted: &[Certificate]) -> kube::Result<bool> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(configuration.injection(trusted));
         if configuration.kind == "ValidatingWebhookConfiguration" {
-            self.validating.patch(&configuration.name, &params, &patch).await?;
+            accepted(self.validating.patch(&configuration.name, &params, &patch).await)
         } else {
-            self.mutating.patch(&configuration.name, &params, &patch).await?;
+            accepted(self.mutating.patch(&configuration.name, &params, &patch).await)
         }
-        Ok(())
     }
 
     /// News of all three, for ever; errors are said and then tried over.
@@ -167,76 +166,11 @@ where
     watcher(api, config).default_backoff().boxed()
 }
 
-/// What a watch has told so far of one object.
-struct Told<K> {
-    listing: Option<K>,
-    object: Option<K>,
-    /// Whether the first list has ended; before that, no object may only mean no answer.
-    complete: bool,
-}
-
-impl<K> Default for Told<K> {
-    fn default() -> Self {
-        Self {
-            listing: None,
-            object: None,
-            complete: false,
-        }
-    }
-}
-
-impl<K> Told<K> {
-    fn hear(&mut self, event: Event<K>) {
-        match event {
-            Event::Init => self.listing = None,
-            Event::InitApply(object) => self.listing = Some(object),
-            Event::InitDone => {
-                self.object = self.listing.take();
-                self.complete = true;
-            }
-            Event::Apply(object) => self.object = Some(object),
-            Event::Delete(_) => self.object = None,
-        }
-    }
-}
-
-/// What the watches have told so far.
-#[derive(Default)]
-pub struct Hearsay {
-    secret: Told<Secret>,
-    validating: Told<ValidatingWebhookConfiguration>,
-    mutating: Told<MutatingWebhookConfiguration>,
-}
-
-impl Hearsay {
-    /// Takes note.
-    pub fn hear(&mut self, news: News) {
-        match news {
-            News::Secret(event) => self.secret.hear(event),
-            News::Validating(event) => self.validating.hear(event),
-            News::Mutating(event) => self.mutating.hear(event),
-        }
-    }
-
-    /// The three objects; `None` until every watch has told whether its object exists.
-    #[must_use]
-    pub fn seen(&self, service: &Service) -> Option<Seen> {
-        let Self {
-            secret,
-            validating,
-            mutating,
-        } = self;
-        let complete = secret.complete && validating.complete && mutating.complete;
-        complete.then(|| Seen {
-            secret: secret.object.clone(),
-            validating: validating
-                .object
-                .as_ref()
-                .map(|object| Configuration::validating(object, service)),
-            mutating: mutating
-                .object
-                .as_ref()
-                .map(|object| Configuration::mutating(object, service)),
-        })
+/// Whether a write was accepted: not when someone was faster, whose work the next read shows.
+fn accepted<T>(result: kube::Result<T>) -> kube::Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -2,16 +2,18 @@
 //! Every replica does this; none needs the lease.
 
 use crate::health::Gate;
-use crate::pki::book::{Book, Terms};
-use crate::pki::cluster::{Cluster, Hearsay, Names, Seen};
-use crate::pki::metrics::{Metrics, Whose};
-use crate::pki::plan::{self, Action, Leaf, Sighting, Stored, View};
+use crate::pki::book::{Book, Certificate, Terms};
+use crate::pki::cluster::{Cluster, Names, Seen};
+use crate::pki::hearsay::Hearsay;
+use crate::pki::leaves::Leaves;
+use crate::pki::metrics::Metrics;
+use crate::pki::plan::{self, Action, Sighting, Stored, View};
 use crate::pki::readiness;
 use crate::pki::report::Reporter;
 use crate::pki::serving::Serving;
 use crate::pki::{secret, x509};
 use futures::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::Client;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,8 +32,6 @@ const LEISURE: f64 = 5.0;
 const STEPS: usize = 5;
 /// Changes in a minute. More would be a quarrel with someone who undoes them.
 const MOST_CHANGES: usize = 20;
-/// A certificate that is made must be good for at least this long.
-const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the keeper is to keep.
 #[derive(Clone, Debug)]
@@ -94,16 +94,13 @@ pub async fn run(
 struct Keeper {
     config: Config,
     cluster: Cluster,
-    serving: Arc<Serving>,
+    leaves: Leaves,
     gate: Gate,
     metrics: Metrics,
     reporter: Reporter,
     memory: Option<Book>,
     seen: Option<Sighting>,
     emergency: Option<Timestamp>,
-    leaf: Option<Leaf>,
-    /// Spreads renewals of replicas that started together.
-    jitter: f64,
     /// An API server could have called us once. From then on the configurations may come and go: they are the
     /// administrator's, and taking every replica out would only make things worse.
     proven: bool,
@@ -117,14 +114,12 @@ impl Keeper {
             cluster: Cluster::new(client.clone(), config.names.clone()),
             reporter: Reporter::new(client, &config.names, &config.pod, metrics.clone()),
             config,
-            serving,
+            leaves: Leaves::new(serving),
             gate,
             metrics,
             memory: None,
             seen: None,
             emergency: None,
-            leaf: None,
-            jitter: rand::random_range(-1.0..=1.0),
             proven: false,
             changes: VecDeque::new(),
             failures: 0,
@@ -160,8 +155,14 @@ impl Keeper {
             }
         };
         let stored = self.read(&seen);
-        self.renew(&stored, &seen);
-        self.measure(&stored, &seen);
+        let Config { names, terms, .. } = &self.config;
+        let renewed = stored
+            .book()
+            .map(|book| self.leaves.renew(book, &seen.live(), &names.service, terms));
+        if let Some(Err(error)) = renewed {
+            self.failed(&format!("cannot make a serving certificate: {error}"));
+        }
+        self.metrics.measure(stored.book(), self.leaves.current(), &seen);
         // Before the first proof, what failed is the best reason that can be given.
         if self.failures == 0 || self.proven {
             self.judge(&seen).await;
@@ -207,7 +208,7 @@ impl Keeper {
         plan::plan(&self.view(stored, &seen.live()), &self.config.terms)
     }
 
-    fn view<'a>(&'a self, stored: &'a Stored, live: &'a [Vec<crate::pki::book::Certificate>]) -> View<'a> {
+    fn view<'a>(&'a self, stored: &'a Stored, live: &'a [Vec<Certificate>]) -> View<'a> {
         let (memory, seen, emergency) = (self.memory.as_ref(), self.seen.as_ref(), self.emergency);
         View {
             stored,
@@ -246,7 +247,7 @@ impl Keeper {
         let Some(book) = plan::carried_out(action, &view, terms, new)? else {
             return Ok(());
         };
-        if accepted(self.cluster.write(seen.secret.clone(), &book).await)? {
+        if self.cluster.write(seen.secret.clone(), &book).await? {
             if action == Action::Open {
                 self.emergency = Some(Timestamp::now());
             }
@@ -258,74 +259,23 @@ impl Keeper {
     async fn inject(&self, stored: &Stored, seen: &Seen) -> Result<(), Trouble> {
         let Some(book) = stored.book() else { return Ok(()) };
         for configuration in seen.configurations().filter(|c| !c.trusts(&book.trusted)) {
-            if accepted(self.cluster.inject(configuration, &book.trusted).await)? {
+            if self.cluster.inject(configuration, &book.trusted).await? {
                 self.reporter.injected(configuration, book).await;
             }
         }
         Ok(())
     }
 
-    /// Signs a new serving certificate when it is time. What was made is verified before it is served; until then
-    /// the old one stays.
-    fn renew(&mut self, stored: &Stored, seen: &Seen) {
-        let Some(book) = stored.book() else { return };
-        let now = Timestamp::now();
-        let Config { names, terms, .. } = &self.config;
-        let usable = book.active.certificate.is_valid(now, terms);
-        if !usable || !plan::is_due(self.leaf.as_ref(), book, &seen.live(), now, self.jitter) {
-            return;
-        }
-        let made = x509::leaf(&book.active, &names.service, now, terms).map_err(|e| e.to_string());
-        let proven = made.and_then(|(certified, leaf)| {
-            x509::verify(&certified, &names.service, &book.trusted, now)?;
-            x509::verify(&certified, &names.service, &book.trusted, now + AHEAD)?;
-            Ok((certified, leaf))
-        });
-        match proven {
-            Ok((certified, leaf)) => {
-                tracing::info!(until = %leaf.not_after, generation = book.generation, "new serving certificate");
-                self.serving.swap(certified);
-                self.leaf = Some(leaf);
-            }
-            Err(error) => self.failed(&format!("cannot make a serving certificate: {error}")),
-        }
-    }
-
-    fn measure(&self, stored: &Stored, seen: &Seen) {
-        let end = |kind, time: Timestamp| {
-            self.metrics
-                .not_after
-                .get_or_create(&Whose { kind })
-                .set(time.as_second())
-        };
-        if let Some(leaf) = &self.leaf {
-            end("leaf", leaf.not_after);
-        }
-        let Some(book) = stored.book() else {
-            self.metrics.in_sync.set(0);
-            return;
-        };
-        end("ca", book.active.certificate.not_after);
-        let both = seen.validating.is_some() && seen.mutating.is_some();
-        self.metrics
-            .in_sync
-            .set((both && seen.configurations().all(|c| c.trusts(&book.trusted))).into());
-        self.metrics.stage.set(book.stage() as i64);
-    }
-
     /// Opens the gate when an API server could call us: once that was proven, for as long as the certificate lives.
     async fn judge(&mut self, seen: &Seen) {
-        let (certified, leaf) = (self.serving.current(), self.leaf.as_ref());
-        let verdict = match (certified, leaf) {
-            (Some(_), Some(leaf)) if leaf.not_after <= Timestamp::now() => {
-                Err("the serving certificate has ended".into())
-            }
-            (Some(_), Some(_)) if self.proven => Ok(()),
-            (Some(certified), Some(_)) => readiness::prove(&self.config, &certified, seen).await,
-            _ => Err(format!(
+        let verdict = match self.leaves.current() {
+            None => Err(format!(
                 "the Secret {} holds no authority that can be used",
                 self.config.names.secret
             )),
+            Some(leaf) if leaf.not_after <= Timestamp::now() => Err("the serving certificate has ended".into()),
+            Some(_) if self.proven => Ok(()),
+            Some(_) => readiness::prove(&self.config, &self.leaves, seen).await,
         };
         match verdict {
             Ok(()) => {
@@ -339,13 +289,4 @@ impl Keeper {
 
 fn rests(action: Action) -> bool {
     matches!(action, Action::Rest | Action::Hold)
-}
-
-/// Whether a write was accepted; a conflict is a no, anything else an error.
-fn accepted(result: kube::Result<()>) -> kube::Result<bool> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
-        Err(error) => Err(error),
-    }
 }

@@ -1,5 +1,9 @@
 //! What is counted of certificates.
 
+use crate::pki::book::Book;
+use crate::pki::cluster::Seen;
+use crate::pki::plan::Leaf;
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -70,5 +74,22 @@ impl Metrics {
             errors,
         );
         metrics
+    }
+
+    /// Sets what can be read off a look at the cluster.
+    pub fn measure(&self, book: Option<&Book>, leaf: Option<&Leaf>, seen: &Seen) {
+        let end = |kind, time: Timestamp| self.not_after.get_or_create(&Whose { kind }).set(time.as_second());
+        if let Some(leaf) = leaf {
+            end("leaf", leaf.not_after);
+        }
+        let Some(book) = book else {
+            self.in_sync.set(0);
+            return;
+        };
+        end("ca", book.active.certificate.not_after);
+        let both = seen.validating.is_some() && seen.mutating.is_some();
+        let in_sync = both && seen.configurations().all(|c| c.trusts(&book.trusted));
+        self.in_sync.set(in_sync.into());
+        self.stage.set(book.stage() as i64);
     }
 }

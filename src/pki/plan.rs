@@ -275,3 +275,5 @@ pub fn is_due(leaf: Option<&Leaf>, book: &Book, live: &[Vec<Certificate>], now: 
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod years;

@@ -5,19 +5,18 @@ use crate::pki::cluster::Seen;
 use crate::pki::configuration::Configuration;
 use crate::pki::dial::dial;
 use crate::pki::keeper::Config;
+use crate::pki::leaves::{AHEAD, Leaves};
 use crate::pki::x509;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
-
-/// A certificate that ends sooner is about to be renewed.
-const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Verifies the serving certificate against what both configurations trust at this moment, now and in an hour, and
 /// then makes the connection.
 ///
 /// # Errors
 /// Why a call would fail, as `/readyz` says it.
-pub async fn prove(config: &Config, certified: &CertifiedKey, seen: &Seen) -> Result<(), String> {
+pub async fn prove(config: &Config, leaves: &Leaves, seen: &Seen) -> Result<(), String> {
+    let certified = leaves.certified().ok_or("nothing is served yet")?;
     let names = &config.names;
     let both = [
         ("ValidatingWebhookConfiguration", &names.validating, &seen.validating),
@@ -27,7 +26,7 @@ pub async fn prove(config: &Config, certified: &CertifiedKey, seen: &Seen) -> Re
         let configuration = configuration
             .as_ref()
             .ok_or_else(|| format!("{kind} {name} does not exist"))?;
-        prove_one(config, certified, configuration)
+        prove_one(config, &certified, configuration)
             .await
             .map_err(|e| format!("{kind} {name}: {e}"))?;
     }

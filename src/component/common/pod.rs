@@ -87,7 +87,7 @@ impl Pod<'_> {
                 "runtimeClassName": common.runtime_class_name,
                 "priorityClassName": common.priority_class_name,
                 "imagePullSecrets": common.image_pull_secrets.as_ref().map(|s| unique(s)),
-                "initContainers": common.init_containers,
+                "initContainers": common.init_containers.as_ref().map(|list| confined(list)),
                 "tolerations": some(joined(&self.tolerations, common.tolerations.as_ref())),
             }),
         );
@@ -202,6 +202,17 @@ impl Pod<'_> {
 /// Both lists, ours first.
 fn joined(ours: &[Value], theirs: Option<&Vec<Value>>) -> Vec<Value> {
     ours.iter().chain(theirs.into_iter().flatten()).cloned().collect()
+}
+
+/// Containers of the manifest under Pod Security "restricted", unless they say otherwise.
+fn confined(containers: &[Value]) -> Vec<Value> {
+    let each = containers.iter().map(|container| {
+        let context = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+        let mut confined = json!({"securityContext": context});
+        merge(&mut confined, container.clone());
+        confined
+    });
+    each.collect()
 }
 
 /// None twice: the API server tells them apart by their names.

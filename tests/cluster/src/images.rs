@@ -14,6 +14,7 @@ mod layer;
 mod needs;
 mod operator;
 mod pause;
+mod tabby;
 
 /// The name of the image behind every pod sandbox.
 pub const PAUSE: &str = "localhost/pause:1";
@@ -21,6 +22,9 @@ pub const PAUSE: &str = "localhost/pause:1";
 pub const BUSYBOX: &str = "localhost/busybox:1";
 /// The name of the Ollama image; its tag is the version of the server in it.
 pub const OLLAMA: &str = "localhost/ollama:0.24.0";
+
+/// The name of the stand-in for Tabby; its tag is the version of Tabby that it is as strict as.
+pub const TABBY: &str = "localhost/tabby:0.32.0";
 
 /// An image in an archive.
 #[derive(Clone, Debug)]
@@ -53,6 +57,14 @@ pub fn busybox() -> anyhow::Result<Image> {
 /// If one of these is missing, or the archive cannot be written.
 pub fn ollama(binary: &Path) -> anyhow::Result<Image> {
     debian::ollama(binary)
+}
+
+/// [`TABBY`] around the stand-in's static program; needs the package busybox-static.
+///
+/// # Errors
+/// If busybox or the program is missing or not static, or the archive cannot be written.
+pub fn tabby(program: &Path) -> anyhow::Result<Image> {
+    tabby::image(program)
 }
 
 /// The operator's image under `name`, from the stage `prebuilt` of its Dockerfile around a static binary; needs root

@@ -21,6 +21,11 @@ impl Busybox {
         Ok(Self { program, applets })
     }
 
+    /// The program itself.
+    pub(super) fn program(&self) -> &[u8] {
+        &self.program
+    }
+
     /// A small system: every applet in `/bin`, users, a temporary folder.
     pub(super) fn system(&self, layer: &mut Layer) -> anyhow::Result<()> {
         for folder in ["bin", "dev", "etc", "proc", "root", "run", "sys", "var"] {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::dirs;
 
 /// The code that makes images is part of what goes into them.
-const RECIPES: [&str; 7] = [
+const RECIPES: [&str; 8] = [
     include_str!("../images.rs"),
     include_str!("archive.rs"),
     include_str!("busybox.rs"),
@@ -20,6 +20,7 @@ const RECIPES: [&str; 7] = [
     include_str!("layer.rs"),
     include_str!("operator.rs"),
     include_str!("pause.rs"),
+    include_str!("tabby.rs"),
 ];
 
 /// How long an archive that is made no more is kept.

@@ -25,6 +25,7 @@ pub enum Tool {
     Kubeconform,
     HelmUnittest,
     Etcdctl,
+    Tabby,
 }
 
 /// How a tool is made.
@@ -89,6 +90,7 @@ impl Tool {
         Tool::Kubeconform,
         Tool::HelmUnittest,
         Tool::Etcdctl,
+        Tool::Tabby,
     ];
 
     /// The name on the command line and in the cache.
@@ -134,6 +136,7 @@ impl Tool {
             Tool::KubeProxy => kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", 10),
             Tool::Coredns => Recipe::new("coredns", "coredns", ".", 60).from("github.com/coredns/coredns"),
             Tool::Pause => Recipe::new("pause", "pause", ".", 1),
+            Tool::Tabby => Recipe::new("tabby", "tabby", ".", 5),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",

@@ -1,0 +1,172 @@
+//! One watch on one kind of child, and how what it brings gets onto the shelves.
+
+use super::{Cache, Keep, Touched, slim};
+use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
+use futures::{StreamExt, TryStreamExt};
+use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
+use kube::discovery::ApiResource;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+/// One watch, and what it saw while it was listing.
+pub(super) struct Feed {
+    cache: Arc<Cache>,
+    resource: ApiResource,
+    namespace: Option<String>,
+    touched: broadcast::Sender<Touched>,
+    listing: Option<HashSet<(String, String)>>,
+    filled: bool,
+}
+
+impl Feed {
+    pub(super) fn new(
+        cache: Arc<Cache>,
+        resource: ApiResource,
+        namespace: Option<String>,
+        touched: broadcast::Sender<Touched>,
+    ) -> Self {
+        Self {
+            cache,
+            resource,
+            namespace,
+            touched,
+            listing: None,
+            filled: false,
+        }
+    }
+
+    pub(super) async fn run(mut self, client: Client, keep: Keep, stop: CancellationToken) {
+        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+        let resource = self.resource.clone();
+        let stream = match keep {
+            Keep::Fields(_) => {
+                let api: Api<DynamicObject> = self.api(client);
+                watcher(api, config).default_backoff().boxed()
+            }
+            Keep::Metadata => {
+                let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
+                watcher(api, config)
+                    .default_backoff()
+                    .map_ok(|event| plain(event))
+                    .boxed()
+            }
+        };
+        let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
+        while let Some(result) = stream.next().await {
+            match result {
+                Ok(event) => self.take(event, keep),
+                Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it is tried again"),
+            }
+        }
+    }
+
+    fn api<K>(&self, client: Client) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        }
+    }
+
+    fn take(&mut self, event: Event<DynamicObject>, keep: Keep) {
+        match event {
+            Event::Init => self.listing = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert((object.namespace().unwrap_or_default(), object.name_any()));
+                }
+                self.put(object, keep);
+            }
+            Event::InitDone => self.sweep(),
+            Event::Apply(object) => self.put(object, keep),
+            Event::Delete(object) => self.drop_object(&object),
+        }
+    }
+
+    fn put(&mut self, mut object: DynamicObject, keep: Keep) {
+        let Some(stack) = stack(&object) else { return };
+        slim(&mut object, &self.resource, keep);
+        let namespace = object.namespace().unwrap_or_default();
+        let place = (self.resource.kind.clone(), object.name_any());
+        self.cache
+            .lock()
+            .entry((namespace.clone(), stack.clone()))
+            .or_default()
+            .insert(place, object);
+        self.touch(namespace, stack);
+    }
+
+    fn drop_object(&mut self, object: &DynamicObject) {
+        let Some(stack) = stack(object) else { return };
+        let place = (object.namespace().unwrap_or_default(), stack);
+        let mut shelves = self.cache.lock();
+        if let Some(shelf) = shelves.get_mut(&place) {
+            shelf.remove(&(self.resource.kind.clone(), object.name_any()));
+            if shelf.is_empty() {
+                shelves.remove(&place);
+            }
+        }
+        drop(shelves);
+        self.touch(place.0, place.1);
+    }
+
+    /// What was there before a list and is not in it is gone.
+    fn sweep(&mut self) {
+        let Some(listing) = self.listing.take() else { return };
+        let mut gone = vec![];
+        let mut shelves = self.cache.lock();
+        for ((namespace, stack), shelf) in shelves.iter_mut() {
+            if self.namespace.as_ref().is_some_and(|own| own != namespace) {
+                continue;
+            }
+            let before = shelf.len();
+            shelf.retain(|(kind, name), _| {
+                *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone()))
+            });
+            if shelf.len() < before {
+                gone.push((namespace.clone(), stack.clone()));
+            }
+        }
+        shelves.retain(|_, shelf| !shelf.is_empty());
+        drop(shelves);
+        gone.into_iter()
+            .for_each(|(namespace, stack)| self.touch(namespace, stack));
+        if !std::mem::replace(&mut self.filled, true) {
+            self.cache.filled.send_modify(|n| *n += 1);
+        }
+    }
+
+    fn touch(&self, namespace: String, stack: String) {
+        let pod = self.resource.kind == "Pod";
+        // Without a receiver no controller runs yet; each begins with all objects.
+        let _ = self.touched.send(Touched::Child { namespace, stack, pod });
+    }
+}
+
+/// The stack that an object belongs to.
+fn stack(object: &DynamicObject) -> Option<String> {
+    object.labels().get(DEPLOYMENT).cloned()
+}
+
+fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: None,
+        metadata: meta.metadata,
+        data: Value::Null,
+    };
+    match event {
+        Event::Apply(meta) => Event::Apply(full(meta)),
+        Event::Delete(meta) => Event::Delete(full(meta)),
+        Event::InitApply(meta) => Event::InitApply(full(meta)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}

@@ -1,0 +1,3 @@
+module llm-operator.dev/tools/tabby
+
+go 1.26

@@ -1,0 +1,12 @@
+//! What the tests on real clusters share: the operator as users run it, a stage for each test, and access to objects.
+#![allow(dead_code, reason = "each suite uses its part")]
+
+pub mod objects;
+pub mod operator;
+pub mod relay;
+pub mod stage;
+
+use std::time::Duration;
+
+/// Long enough for a busy machine with two cores; a free one needs a tenth of it.
+pub const LIMIT: Duration = Duration::from_secs(180);

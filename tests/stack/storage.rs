@@ -1,0 +1,99 @@
+//! Models on claims: kept when a pod goes, and when the stack moves between Deployment and StatefulSet.
+
+use super::live::objects::{name, names, uid};
+use super::live::stage::Stage;
+use anyhow::Result;
+use serde_json::{Value, json};
+
+fn persistent() -> Value {
+    json!({"enabled": true, "size": "1Gi"})
+}
+
+pub async fn claims_keep_the_models() -> Result<()> {
+    let stage = Stage::shared("claims").await?;
+    let ollama = json!({"replicas": 2, "drainSeconds": 0, "persistence": persistent(), "models": [stage.item("tiny")]});
+    stage.stack("chat", &json!({"ollama": ollama})).await?;
+    let stack = stage.ready("chat").await?;
+    assert_eq!(stack["status"]["models"][0]["readyOn"], "2/2");
+    assert_eq!(
+        names(&stage.list("StatefulSet", "llm-deployment=chat").await?),
+        ["chat-ollama"]
+    );
+    let claims = stage.list("PersistentVolumeClaim", "llm-deployment=chat").await?;
+    assert_eq!(names(&claims), ["data-chat-ollama-0", "data-chat-ollama-1"]);
+
+    stage.registry.wire().forget();
+    let before = stage.get("Pod", "chat-ollama-0").await?;
+    stage.delete("Pod", "chat-ollama-0").await?;
+    let ready = |pod: &Value| {
+        let all = pod["status"]["conditions"].as_array();
+        let ready = all
+            .into_iter()
+            .flatten()
+            .any(|c| c["type"] == "Ready" && c["status"] == "True");
+        uid(pod) != uid(&before) && ready
+    };
+    stage.until("is Ready again", "Pod", "chat-ollama-0", ready).await?;
+    stage.ready("chat").await?;
+    assert!(!stage.ask("chat", &stage.model("tiny")).await?.is_empty());
+    let asked: Vec<String> = stage.registry.wire().requests().into_iter().map(|r| r.path).collect();
+    assert!(asked.is_empty(), "the registry is not needed again: {asked:?}");
+    Ok(())
+}
+
+pub async fn persistence_can_be_switched_on_and_off() -> Result<()> {
+    let stage = Stage::shared("switch").await?;
+    let spec = |persistence: &Value| {
+        let ollama = json!({"drainSeconds": 0, "persistence": persistence, "models": [stage.item("tiny")]});
+        json!({"ollama": ollama})
+    };
+    let off = json!({"enabled": false});
+    stage.stack("chat", &spec(&off)).await?;
+    stage.ready("chat").await?;
+
+    // The registry is so slow that the new server cannot be Ready before it is let go.
+    stage.registry.wire().limit(1 << 10);
+    stage.stack("chat", &spec(&persistent())).await?;
+    let child = stage.child("chat", "tiny").await?;
+    let pulling = |m: &Value| {
+        m["status"]["replicas"]
+            .as_array()
+            .is_some_and(|r| r.iter().any(|r| r["state"] == "pulling"))
+    };
+    stage
+        .until("is pulled to the new server", "OllamaModel", &child, pulling)
+        .await?;
+    let old = stage.get("Deployment", "chat-ollama").await?;
+    assert_eq!(
+        old["status"]["readyReplicas"], 1,
+        "the old server serves until the new one does"
+    );
+    assert!(!stage.ask("chat", &stage.model("tiny")).await?.is_empty());
+    stage.registry.wire().limit(0);
+    stage.gone("Deployment", "chat-ollama").await?;
+    let new = stage.get("StatefulSet", "chat-ollama").await?;
+    assert_eq!(new["status"]["readyReplicas"], 1);
+    stage.ready("chat").await?;
+    assert!(!stage.ask("chat", &stage.model("tiny")).await?.is_empty());
+
+    stage.stack("chat", &spec(&off)).await?;
+    stage.gone("StatefulSet", "chat-ollama").await?;
+    let new = stage.get("Deployment", "chat-ollama").await?;
+    assert_eq!(new["status"]["readyReplicas"], 1);
+    stage.ready("chat").await?;
+    assert!(!stage.ask("chat", &stage.model("tiny")).await?.is_empty());
+    let claim = stage.get("PersistentVolumeClaim", "data-chat-ollama-0").await?;
+    assert!(
+        claim["metadata"]["deletionTimestamp"].is_null(),
+        "{} is kept",
+        name(&claim)
+    );
+
+    // The models are found on the claim, without the registry.
+    stage.registry.wire().forget();
+    stage.stack("chat", &spec(&persistent())).await?;
+    stage.gone("Deployment", "chat-ollama").await?;
+    stage.ready("chat").await?;
+    assert_eq!(stage.registry.wire().count("GET", "/blobs/"), 0);
+    Ok(())
+}
