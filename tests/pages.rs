@@ -13,7 +13,7 @@ mod session;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cluster::test::Suite;
 use cluster::tools::{self, Tool};
 use cluster::{Cluster, Kind, images};
@@ -36,7 +36,7 @@ enum Found {
 
 fn found(path: &str) -> Found {
     match path {
-        "README.md" | "docs/install.md" | "docs/upgrade.md" | "docs/design.md" => Found::Nothing,
+        "README.md" | "docs/install.md" | "docs/design.md" => Found::Nothing,
         "docs/operations.md" => Found::Stack,
         _ => Found::Operator,
     }
@@ -64,18 +64,18 @@ async fn the_pages_do_what_they_say() -> Result<()> {
         .load(image.archive.to_str().context("a path that is not UTF-8")?)
         .await?;
     library.load_ollama(&cluster, &names.ollama).await?;
+    let mut failures = vec![];
     for page in pages() {
         let mut session = open(&cluster, binary.clone()).await?;
         prepare(&session, found(&page.path)).await?;
-        let followed = session.follow(&page).await;
-        if followed.is_err() {
+        if let Err(failure) = session.follow(&page).await {
             let state = "kubectl get all,lmd,ollamamodels -A; kubectl get events -A; kubectl describe lmd,ollamamodels";
             eprintln!("{}\n{}", session.run(state).await?.1, operator::logs(&cluster).await);
+            failures.push(format!("{failure:#}"));
         }
-        followed?;
-        eprintln!("{}: {} blocks", page.path, page.blocks.len());
         clear(&session).await?;
     }
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     Ok(())
 }
 

@@ -190,7 +190,7 @@ pub fn check_matcher() -> Result<()> {
         (vec!["a …", "..."], vec!["a  b", "c"]),
         (vec!["...", "z"], vec!["x", "y", "z"]),
         (vec![], vec![""]),
-        (vec!["n…m  k"], vec!["name k"]),
+        (vec!["n…e  k"], vec!["name k"]),
     ];
     let bad = [
         (vec!["a"], vec!["a", "b"]),

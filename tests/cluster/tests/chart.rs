@@ -1,0 +1,169 @@
+//! The chart, without installing it: lint, the same bytes every time and from both Helms, its unit tests, and its objects
+//! against the schemas of a real API server.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use cluster::test::Suite;
+use cluster::tools::{self, Tool};
+use cluster::{Cluster, Kind};
+use serde_json::{Map, Value, json};
+
+fn main() -> ExitCode {
+    Suite::new()
+        .test("both_helms_find_nothing_to_complain_about", Kind::Kwok, lint)
+        .test("it_renders_to_the_same_bytes_every_time", Kind::Kwok, same_bytes)
+        .test("its_own_tests_pass", Kind::Kwok, unit_tests)
+        .test("its_objects_fit_the_schemas_of_the_api_server", Kind::Kwok, conform)
+        .run()
+}
+
+/// Everything that a value can switch on.
+const EVERYTHING: &str = "
+watchNamespaces: [a, b]
+modelPolicy: {enabled: true}
+networkPolicy: {enabled: true}
+rbac: {aggregate: true}
+";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/llm-operator")
+}
+
+async fn run(tool: Tool, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
+    let arguments: Vec<_> = arguments.iter().map(|a| a.as_ref().to_owned()).collect();
+    tokio::task::spawn_blocking(move || {
+        let output = Command::new(tools::path(tool)?).args(&arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let why = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{} {arguments:?}: {said}{why}", tool.name());
+        Ok(said.into_owned())
+    })
+    .await?
+}
+
+async fn render(tool: Tool, values: &str) -> Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, values)?;
+    let chart = folder();
+    let arguments = [
+        "template".as_ref(),
+        "llm-operator".as_ref(),
+        chart.as_os_str(),
+        "--namespace".as_ref(),
+        "llm-operator-system".as_ref(),
+        "--values".as_ref(),
+        file.path().as_os_str(),
+    ];
+    run(tool, &arguments).await
+}
+
+async fn lint() -> Result<()> {
+    for helm in [Tool::Helm3, Tool::Helm4] {
+        run(helm, &["lint".as_ref(), "--strict".as_ref(), folder().as_os_str()]).await?;
+    }
+    Ok(())
+}
+
+async fn same_bytes() -> Result<()> {
+    for values in ["", EVERYTHING] {
+        let first = render(Tool::Helm4, values).await?;
+        ensure!(
+            first == render(Tool::Helm4, values).await?,
+            "Helm 4 renders something else the second time"
+        );
+        ensure!(
+            first == render(Tool::Helm3, values).await?,
+            "Helm 3 renders something else than Helm 4"
+        );
+    }
+    Ok(())
+}
+
+async fn unit_tests() -> Result<()> {
+    let said = run(Tool::HelmUnittest, &["--strict".as_ref(), folder().as_os_str()]).await?;
+    print!("{said}");
+    ensure!(
+        said.contains("Tests:") && !said.contains("0 passed"),
+        "no test was run: {said}"
+    );
+    Ok(())
+}
+
+/// The schemas of a running API server, its own kinds and those of the chart's definitions, closed so that a field which
+/// does not exist is found.
+async fn conform() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let served: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", "/openapi/v2"]).await?)?;
+    let schemas = tempfile::tempdir()?;
+    write_schemas(served, schemas.path())?;
+    let location = format!(
+        "{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
+        schemas.path().display()
+    );
+    for values in ["", EVERYTHING] {
+        let rendered = tempfile::NamedTempFile::with_suffix(".yaml")?;
+        fs::write(&rendered, render(Tool::Helm4, values).await?)?;
+        let path = rendered.path().to_str().context("a path that is not UTF-8")?;
+        let said = run(
+            Tool::Kubeconform,
+            &["-strict", "-summary", "-schema-location", &location, path],
+        )
+        .await?;
+        ensure!(said.contains("Invalid: 0, Errors: 0, Skipped: 0"), "{said}");
+    }
+    Ok(())
+}
+
+/// One file for all definitions, and one for each kind that leads into it.
+fn write_schemas(mut served: Value, folder: &Path) -> Result<()> {
+    let definitions = served["definitions"]
+        .as_object_mut()
+        .context("the API server has no definitions")?;
+    for definition in definitions.values_mut() {
+        close(definition);
+    }
+    for (name, definition) in &*definitions {
+        for kind in definition["x-kubernetes-group-version-kind"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let word = |field: &str| kind[field].as_str().unwrap_or_default().to_lowercase();
+            let group = word("group");
+            let group = group.split('.').next().filter(|group| !group.is_empty());
+            let parts = [Some(word("kind")), group.map(str::to_owned), Some(word("version"))];
+            let file = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
+            let schema = json!({"$ref": format!("definitions.json#/definitions/{name}")});
+            fs::write(folder.join(format!("{file}.json")), schema.to_string())?;
+        }
+    }
+    // Whole numbers are sent where either is allowed.
+    if let Some(either) = definitions.get_mut("io.k8s.apimachinery.pkg.util.intstr.IntOrString") {
+        *either = json!({"type": ["string", "integer"]});
+    }
+    if let Some(quantity) = definitions.get_mut("io.k8s.apimachinery.pkg.api.resource.Quantity") {
+        *quantity = json!({"type": ["string", "number"]});
+    }
+    let file = json!({"definitions": Value::Object(std::mem::take(definitions))});
+    Ok(fs::write(folder.join("definitions.json"), file.to_string())?)
+}
+
+/// An object with known fields has no others.
+fn close(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    let open =
+        schema.contains_key("x-kubernetes-preserve-unknown-fields") || schema.contains_key("additionalProperties");
+    if schema.contains_key("properties") && !open {
+        schema.insert("additionalProperties".into(), false.into());
+    }
+    // A definition of JSONSchemaProps is the schema of schemas; what is in it is closed by the API server itself.
+    let inner = schema
+        .get_mut("properties")
+        .and_then(Value::as_object_mut)
+        .map(Map::values_mut);
+    inner.into_iter().flatten().for_each(close);
+}
