@@ -72,7 +72,7 @@ impl Cluster {
         self.with("v1", "ConfigMap", "chat-ollama-models", fields)
     }
 
-    fn pod(self, name: &str, component: &str, status: Value) -> Self {
+    fn pod(self, name: &str, component: &str, status: &Value) -> Self {
         let labels = json!({"app.kubernetes.io/component": component});
         self.with(
             "v1",
@@ -578,9 +578,9 @@ mod switching {
             "ollama: {replicas: 2, persistence: {enabled: true}, gpu: {vendor: nvidia}}"
         ));
         let stuck = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
-        assert!(!old_stays(&both(0).pod("chat-ollama-0", "ollama", stuck.clone()), NEW));
+        assert!(!old_stays(&both(0).pod("chat-ollama-0", "ollama", &stuck), NEW));
         // Tabby's trouble is not Ollama's.
-        assert!(old_stays(&both(0).pod("chat-tabby-x", "tabby", stuck), NEW));
+        assert!(old_stays(&both(0).pod("chat-tabby-x", "tabby", &stuck), NEW));
     }
 
     #[test]
@@ -731,8 +731,8 @@ mod status {
         let waiting =
             |reason: &str| json!({"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": "why"}}}]});
         let cluster = running(0)
-            .pod("chat-ollama-b", "ollama", waiting("ErrImagePull"))
-            .pod("chat-ollama-a", "ollama", waiting("CreateContainerConfigError"))
+            .pod("chat-ollama-b", "ollama", &waiting("ErrImagePull"))
+            .pod("chat-ollama-a", "ollama", &waiting("CreateContainerConfigError"))
             .model("a", Ready, None);
         let status = cluster.status(&stack(SPEC));
         let expected = (
