@@ -176,6 +176,7 @@ fn fields(schema: &Value, wild: bool) -> BoxedStrategy<Value> {
                 _ if known && !wild => 0.999,
                 _ if known => 0.98,
                 "enabled" | "models" | "persistence" | "ollama" | "tabby" => 0.6,
+                "env" | "envVars" | "keepAlive" => 0.4,
                 _ => 0.12,
             };
             option::weighted(often, value(field, wild))
