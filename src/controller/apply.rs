@@ -231,7 +231,8 @@ pub(super) fn is(live: &DynamicObject, object: &Object) -> bool {
 
 fn is_terminating(status: &kube::core::Status) -> bool {
     let causes = status.details.iter().flat_map(|d| &d.causes);
-    status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
+    let gone = status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces");
+    gone || status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
 }
 
 /// A random UUID (RFC 9562, version 4), from the operating system's generator.
