@@ -220,9 +220,14 @@ mod tabby {
         let stack = stack(SPEC);
         let starts = |cluster: &Cluster| has(&cluster.desired(&stack), "Deployment chat-tabby");
         assert!(!starts(&Cluster::default()));
-        assert!(!starts(&Cluster::default().model("codellama:7b", Ready, None)));
-        let both = || Cluster::default().model("codellama:7b", Ready, None);
-        assert!(starts(&both().model("nomic-embed-text", Ready, None)));
+        let open = || Cluster::default().gate("codellama:7b\n", true);
+        let first = || open().model("codellama:7b", Ready, None);
+        assert!(!starts(&open()));
+        assert!(!starts(&first()));
+        assert!(starts(&first().model("nomic-embed-text", Ready, None)));
+        // Models that are there are of no use to it while nobody is let in to them.
+        let closed = Cluster::default().model("codellama:7b", Ready, None);
+        assert!(!starts(&closed.model("nomic-embed-text", Ready, None)));
         let lost = Cluster::default().model("codellama:7b", Failed, Some(Reason::UnknownModel));
         assert!(starts(&lost.workload("Deployment", "chat-tabby", 1, 1)));
     }
