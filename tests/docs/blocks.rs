@@ -116,7 +116,8 @@ pub fn page(path: &str) -> Page {
     while let Some((number, line)) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
         let line = number + 1;
-        let content = Content::of(info).unwrap_or_else(|| panic!("{path}:{line}: a block of {info:?} cannot be tested"));
+        let content =
+            Content::of(info).unwrap_or_else(|| panic!("{path}:{line}: a block of {info:?} cannot be tested"));
         let body = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
         let text = body.flat_map(|line| [line, "\n"]).collect();
         blocks.push(Block { line, content, text });
@@ -134,6 +135,12 @@ pub fn pages() -> Vec<Page> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.sort();
     let names = files.iter().filter_map(|file| file.file_name()?.to_str());
-    let documents = names.filter(|name| *name != "reference.md").map(|name| format!("docs/{name}"));
-    ["README.md".to_owned()].into_iter().chain(documents).map(|path| page(&path)).collect()
+    let documents = names
+        .filter(|name| *name != "reference.md")
+        .map(|name| format!("docs/{name}"));
+    ["README.md".to_owned()]
+        .into_iter()
+        .chain(documents)
+        .map(|path| page(&path))
+        .collect()
 }
