@@ -20,7 +20,7 @@ pub const NAMESPACE: &str = "llm-operator-system";
 /// The user that the operator is to the API server.
 pub const USER: &str = "system:serviceaccount:llm-operator-system:llm-operator";
 /// Names a static binary of the operator that is tested in place of the one built here.
-const BINARY: &str = "LLM_OPERATOR_BINARY";
+pub const BINARY: &str = "LLM_OPERATOR_BINARY";
 
 /// The folder of the chart.
 #[must_use]
