@@ -1,5 +1,7 @@
 //! What the documents say is so, as far as that shows without a cluster; `pages` runs their commands on one.
 
+#![allow(clippy::panic, reason = "helpers of tests are tests, too")]
+
 #[path = "docs/blocks.rs"]
 mod blocks;
 
