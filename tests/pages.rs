@@ -1,6 +1,8 @@
 //! The commands and manifests of the documents, run on a real cluster as they stand there: the chart is installed from
 //! nothing under its own image names, models are pulled under the names of Ollama's library. Only `make` is rehearsed.
 
+#![allow(clippy::panic, reason = "helpers of tests are tests, too")]
+
 #[path = "docs/blocks.rs"]
 mod blocks;
 mod live;

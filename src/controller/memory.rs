@@ -91,13 +91,14 @@ impl Memory {
         }
     }
 
-    /// True when this was not the last thing said of the object.
-    pub(super) fn is_news(&self, owner: &str, message: &str) -> bool {
-        let mut all = self.lock();
-        let doings = all.entry(owner.to_string()).or_default();
-        let news = doings.said != message;
-        doings.said = message.into();
-        news
+    /// True when this was the last thing said of the object.
+    pub(super) fn is_said(&self, owner: &str, message: &str) -> bool {
+        self.lock().get(owner).is_some_and(|doings| doings.said == message)
+    }
+
+    /// Notes what was said of the object, once it was heard.
+    pub(super) fn said(&self, owner: &str, message: String) {
+        self.lock().entry(owner.to_string()).or_default().said = message;
     }
 
     /// The owner is gone.

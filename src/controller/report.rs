@@ -40,7 +40,13 @@ where
         return Ok(());
     }
     let (before, after) = (conditions(&old), conditions(&status));
-    write::<K>(context, &owner.namespace, &owner.name, Some(&owner.uid), status).await?;
+    let body = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+        "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
+        "status": status,
+    });
+    let parameters = PatchParams::apply(MANAGER).force();
+    write::<K>(context, &owner.namespace, &owner.name, &parameters, &Patch::Apply(body)).await?;
     let reference = object.object_ref(&());
     for condition in transitions(&before, &after) {
         tell(context, &reference, condition).await;
@@ -60,10 +66,8 @@ where
         "the stored object does not fit {}: {error}; apply it again in its present form",
         K::kind(&())
     );
-    if !context
-        .memory
-        .is_news(&memory::key(&K::kind(&()), namespace, name), &message)
-    {
+    let key = memory::key(&K::kind(&()), namespace, name);
+    if context.memory.is_said(&key, &message) {
         return Ok(());
     }
     let told = vec![
@@ -81,7 +85,14 @@ where
         ..ObjectReference::default()
     };
     let status = json!({"observedGeneration": meta.generation, "conditions": conditions});
-    write::<K>(context, namespace, name, Some(uid), status).await?;
+    let body = json!({"metadata": {"uid": uid}, "status": status});
+    // Not applied: the API server cannot type the object for that.
+    let parameters = PatchParams {
+        field_manager: Some(MANAGER.into()),
+        ..PatchParams::default()
+    };
+    write::<K>(context, namespace, name, &parameters, &Patch::Merge(body)).await?;
+    context.memory.said(&key, message);
     tell(context, &reference, &conditions[0]).await;
     Ok(())
 }
@@ -90,29 +101,21 @@ async fn write<K>(
     context: &Context,
     namespace: &str,
     name: &str,
-    uid: Option<&String>,
-    status: Value,
+    parameters: &PatchParams,
+    patch: &Patch<Value>,
 ) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let body = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-        "metadata": {"name": name, "namespace": namespace, "uid": uid},
-        "status": status,
-    });
     let api: Api<kube::core::DynamicObject> = Api::namespaced_with(
         context.client.clone(),
         namespace,
         &kube::discovery::ApiResource::erase::<K>(&()),
     );
-    match api
-        .patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
-        .await
-    {
+    match api.patch_status(name, parameters, patch).await {
         Ok(_) => Ok(()),
-        // Deleted, or deleted and made again, while we looked: there is nothing to say of it any more.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        // Deleted while we looked: there is nothing to say of it any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(source) => Err(Error::Api {
             what: format!("write the status of {} {name}", K::kind(&())),
             source: Box::new(source),

@@ -113,11 +113,11 @@ fn annotate(secret: &mut Secret, book: &Book) {
     set(GENERATION, Some(book.generation.to_string()));
 }
 
+/// Without labels: they are Helm's, and a second owner of them would make the next upgrade of the release a conflict.
 fn blank(name: &str, service: &Service) -> Secret {
     let metadata = ObjectMeta {
         name: Some(name.into()),
         namespace: Some(service.namespace.clone()),
-        labels: Some([("app.kubernetes.io/managed-by".into(), "llm-operator".into())].into()),
         ..ObjectMeta::default()
     };
     Secret {

@@ -70,7 +70,7 @@ impl Block {
     /// The file that a YAML block is, from its first line, `# NAME.yaml`.
     pub fn file(&self) -> Option<&str> {
         let name = self.text.lines().next()?.strip_prefix("# ")?;
-        name.ends_with(".yaml").then_some(name)
+        Path::new(name).extension().is_some_and(|e| e == "yaml").then_some(name)
     }
 
     /// The steps of a console; a line that ends with `\` goes on.

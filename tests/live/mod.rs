@@ -3,6 +3,7 @@
 
 pub mod objects;
 pub mod operator;
+pub mod process;
 pub mod relay;
 pub mod stage;
 
