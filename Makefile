@@ -79,7 +79,7 @@ chart-test: ## Test the chart: Helm 3 and 4, its schema, its unit tests, its obj
 	cargo test --package cluster --test chart
 
 bench: ## Measure the handler of admission and the making of objects
-	cargo bench --package llm-operator
+	cargo bench --package llm-operator --bench handlers
 
 tools: programs ## Build the tools that the tests use, once per version and user
 	@$(CLUSTER) tools --tests
