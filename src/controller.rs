@@ -165,12 +165,10 @@ fn touches<K: Reached>(
     store: Store<DeserializeGuard<K>>,
 ) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> {
     let received = stream::unfold(touched, |mut receiver| async {
-        loop {
-            match receiver.recv().await {
-                Ok(touched) => return Some((Some(touched), receiver)),
-                Err(broadcast::error::RecvError::Lagged(_)) => return Some((None, receiver)),
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
+        match receiver.recv().await {
+            Ok(touched) => Some((Some(touched), receiver)),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some((None, receiver)),
+            Err(broadcast::error::RecvError::Closed) => None,
         }
     });
     received.flat_map(move |touched| {

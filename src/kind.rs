@@ -8,7 +8,7 @@ use crate::base::crd::{self, NameRule};
 use crate::base::issue::{Issue, Review};
 use crate::base::names;
 use crate::base::object::{Object, Owner};
-use crate::base::seen::Seen;
+use crate::base::seen::{ModelState, Seen};
 use crate::base::settings::Settings;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -16,7 +16,7 @@ use kube::core::DynamicObject;
 use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 
 /// A kind of the API: what it fills in, what it refuses, what should exist for it, and what it says of itself.
@@ -74,7 +74,7 @@ pub struct Form {
     /// Decodes and checks; `old` is the object before the change, and an issue that it had already, at a field that
     /// did not change, is left out. The error is the decoder's, for what does not fit the kind at all.
     pub review: fn(&Value, Option<&Value>, &Settings) -> Result<Review, String>,
-    /// [`Kind::desired`] for an object whose models are all there.
+    /// [`Kind::desired`] for an object whose models are there and whose servers are ready.
     pub render: fn(&Value, &Settings) -> Result<Vec<Object>, String>,
     /// The definition that the API server gets.
     pub crd: fn() -> CustomResourceDefinition,
@@ -131,7 +131,7 @@ fn review<K: Kind>(new: &Value, old: Option<&Value>, settings: &Settings) -> Res
     })
 }
 
-/// What waits for a model comes only when the model is there, so the models are desired first, and are then ready.
+/// What waits for the rest of the stack comes only when that is there, so the rest is desired first, and is then ready.
 fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, String> {
     let decoded: K = decode(object)?;
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);
@@ -150,8 +150,16 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
             replicas: &[],
         })
     };
-    let models: Vec<DynamicObject> = desired(&[]).into_iter().filter_map(ollamamodel::ready).collect();
-    Ok(desired(&models))
+    let first: Vec<DynamicObject> = desired(&[]).into_iter().filter_map(ready).collect();
+    Ok(desired(&first))
+}
+
+/// The object as it is once the cluster has done its part: a model is there, a workload has all its replicas.
+fn ready(object: Object) -> Option<DynamicObject> {
+    let replicas = object.body["spec"]["replicas"].clone();
+    let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
+    live.data["status"] = json!({"state": ModelState::Ready, "readyReplicas": replicas});
+    Some(live)
 }
 
 /// The rule on names, which is also at the root of the schema; a generated name does not exist yet.

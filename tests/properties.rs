@@ -176,6 +176,7 @@ fn fields(schema: &Value, wild: bool) -> BoxedStrategy<Value> {
                 _ if known && !wild => 0.999,
                 _ if known => 0.98,
                 "enabled" | "models" | "persistence" | "ollama" | "tabby" => 0.6,
+                "env" | "envVars" | "keepAlive" => 0.4,
                 _ => 0.12,
             };
             option::weighted(often, value(field, wild))
@@ -361,14 +362,14 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
                 states.len() % 2
             ],
         };
-        let status = decoded.status(&seen, &outcome, Timestamp::UNIX_EPOCH);
-        prop_assert!(!holds_null(&status), "{status}");
-        let ready = status["conditions"]
+        let said = decoded.status(&seen, &outcome, Timestamp::UNIX_EPOCH);
+        prop_assert!(!holds_null(&said), "{said}");
+        let ready = said["conditions"]
             .as_array()
             .into_iter()
             .flatten()
             .any(|c| c["type"] == "Ready");
-        prop_assert!(ready, "no condition Ready in {status}");
+        prop_assert!(ready, "no condition Ready in {said}");
         live = lived(&desired, states);
     }
     Ok(())

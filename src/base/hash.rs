@@ -7,9 +7,15 @@ use std::fmt::Write;
 /// The SHA-256 of the bytes, as lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
+    plain(&Sha256::digest(bytes))
+}
+
+/// The bytes themselves, as lower-case hexadecimal.
+#[must_use]
+pub fn plain(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .fold(String::with_capacity(64), |mut out, byte| {
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
             // Writing into a String cannot fail.
             let _ = write!(out, "{byte:02x}");
             out

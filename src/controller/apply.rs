@@ -2,6 +2,7 @@
 
 use super::{Context, cache, memory};
 use crate::base::condition::Reason;
+use crate::base::hash;
 use crate::base::object::{Form, Generated, Object, Owner, Treatment};
 use crate::kind::Refusal;
 use base64::Engine;
@@ -49,7 +50,7 @@ enum Applied {
     /// As it was: nothing was sent.
     Unchanged,
     /// What the API server made of it.
-    Live(DynamicObject),
+    Live(Box<DynamicObject>),
     Refused(Refusal),
     /// The namespace is going: nothing can be made in it any more.
     Terminating,
@@ -90,7 +91,7 @@ pub(super) async fn apply(
                 context
                     .memory
                     .sent(&key(owner), object, before.map(|i| &live[i]), &answer);
-                let answer = cache::live(answer, &object.resource);
+                let answer = cache::live(*answer, &object.resource);
                 match before {
                     Some(i) => live[i] = answer,
                     None => live.push(answer),
@@ -172,7 +173,7 @@ impl Job<'_> {
     /// Sorts what the API server says: a no that stays is told in the status, anything else is tried again.
     fn answer(&self, what: &str, answer: kube::Result<DynamicObject>) -> Result<Applied, Error> {
         match answer {
-            Ok(live) => Ok(Applied::Live(live)),
+            Ok(live) => Ok(Applied::Live(Box::new(live))),
             Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
                 let message = format!(
@@ -241,7 +242,7 @@ fn uuid() -> Result<String, rand::rand_core::OsError> {
     OsRng.try_fill_bytes(&mut bytes)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let text = hash::plain(&bytes);
     Ok([&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-"))
 }
 

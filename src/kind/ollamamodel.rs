@@ -10,12 +10,12 @@ use crate::base::issue::{Issue, Review};
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::{Object, Owner};
-use crate::base::seen::{ModelState, Seen};
+use crate::base::seen::Seen;
 use crate::base::settings::Settings;
 use crate::component::common::PullPolicy;
 use jiff::Timestamp;
+use kube::CustomResource;
 use kube::core::DynamicObject;
-use kube::{CustomResource, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -215,18 +215,4 @@ pub fn child_name(owner: &Owner, model: &ModelName) -> String {
 #[must_use]
 pub fn status_of(live: &DynamicObject) -> Option<OllamaModelStatus> {
     serde_json::from_value(live.data.get("status")?.clone()).ok()
-}
-
-/// The object as it is once every server holds the model; `None` for objects of other kinds.
-#[must_use]
-pub(super) fn ready(object: Object) -> Option<DynamicObject> {
-    if object.resource.kind != OllamaModel::kind(&()) {
-        return None;
-    }
-    let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
-    live.data["status"] = json!(OllamaModelStatus {
-        state: Some(ModelState::Ready),
-        ..OllamaModelStatus::default()
-    });
-    Some(live)
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 /// Where, what is said there, and the spec that is refused for it.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn ollama() -> Vec<(&'static str, &'static str, Value)> {
     let block = |block: Value| {
         let mut spec = json!({"ollama": {"models": ["tiny"]}});

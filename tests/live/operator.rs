@@ -61,8 +61,8 @@ fn build() -> Result<PathBuf> {
     );
     let said = String::from_utf8_lossy(&output.stdout);
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let binaries = messages.filter_map(|m| m["executable"].as_str().map(PathBuf::from));
-    binaries.last().context("cargo does not say where the operator is")
+    let mut binaries = messages.filter_map(|m| m["executable"].as_str().map(PathBuf::from));
+    binaries.next_back().context("cargo does not say where the operator is")
 }
 
 /// The operator's image. Its tag changes with the binary, so that a release that stands rolls to a new one.

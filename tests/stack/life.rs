@@ -98,7 +98,9 @@ pub async fn objects_have_the_documented_names_and_labels() -> Result<()> {
         for label in ["ollama-deployment=chat", "llm-deployment=chat"] {
             let found = stage.list(kind, label).await?;
             assert_eq!(names(&found), expected, "{kind} with the label {label}");
-            found.iter().for_each(|object| check_labels(object, &stack));
+            for object in &found {
+                check_labels(object, &stack);
+            }
         }
     }
     let models = stage.list("OllamaModel", "llm-deployment=chat").await?;

@@ -20,7 +20,7 @@ pub async fn a_model_joins_and_leaves_without_a_restart() -> Result<()> {
     stage.ready("chat").await?;
     let pod = stage.pod("chat", "ollama").await?;
     let first = format!("{}:latest", stage.model("tiny"));
-    assert_eq!(stage.gate("chat").await?, [first.clone()]);
+    assert_eq!(stage.gate("chat").await?, std::slice::from_ref(&first));
 
     stage
         .registry
@@ -36,7 +36,7 @@ pub async fn a_model_joins_and_leaves_without_a_restart() -> Result<()> {
         .await?;
     assert_eq!(
         stage.gate("chat").await?,
-        [first.clone()],
+        std::slice::from_ref(&first),
         "a model that is not there yet must not take a pod out"
     );
     assert!(

@@ -1,4 +1,6 @@
 //! What the tests of the pure half share: committed files that generated ones are compared with.
+#![allow(dead_code)] // each test binary compiles this file for itself, and uses a part of it
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that panics says why
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,7 +11,6 @@ pub fn path(relative: &str) -> PathBuf {
 }
 
 /// The text of a file of the repository.
-#[allow(dead_code)] // each test binary compiles this file for itself
 pub fn read(relative: &str) -> String {
     let path = path(relative);
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))

@@ -62,8 +62,8 @@ impl Release {
         };
         let release = Self {
             namespace,
-            client,
             names,
+            client,
         };
         let blank = Secret {
             metadata: metadata(&release.names.secret),

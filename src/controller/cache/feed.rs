@@ -51,10 +51,7 @@ impl Feed {
             }
             Keep::Metadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
-                watcher(api, config)
-                    .default_backoff()
-                    .map_ok(|event| plain(event))
-                    .boxed()
+                watcher(api, config).default_backoff().map_ok(plain).boxed()
             }
         };
         let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
@@ -137,8 +134,9 @@ impl Feed {
         }
         shelves.retain(|_, shelf| !shelf.is_empty());
         drop(shelves);
-        gone.into_iter()
-            .for_each(|(namespace, stack)| self.touch(namespace, stack));
+        for (namespace, stack) in gone {
+            self.touch(namespace, stack);
+        }
         if !std::mem::replace(&mut self.filled, true) {
             self.cache.filled.send_modify(|n| *n += 1);
         }

@@ -157,7 +157,12 @@ fn a_format_of_a_newer_version_is_used_and_never_written() {
     );
     let late = moment() + SignedDuration::from_hours(300 * 24);
     assert_eq!(
-        decide(&foreign(Some(book.clone())), &[book.trusted.clone()], None, late),
+        decide(
+            &foreign(Some(book.clone())),
+            std::slice::from_ref(&book.trusted),
+            None,
+            late
+        ),
         Action::Rest
     );
     assert_eq!(decide(&foreign(None), &[vec![]], Some(&book), moment()), Action::Rest);
@@ -187,5 +192,11 @@ fn an_authority_put_there_by_hand_is_taken_over_with_its_bundle_mended() {
         not_after: moment() + Terms::default().leaf,
     };
     assert!(!is_due(Some(&leaf), &tidied, &live, moment(), 0.0));
-    assert!(is_due(Some(&leaf), &tidied, &[tidied.trusted.clone()], moment(), 0.0));
+    assert!(is_due(
+        Some(&leaf),
+        &tidied,
+        std::slice::from_ref(&tidied.trusted),
+        moment(),
+        0.0
+    ));
 }

@@ -1,0 +1,162 @@
+//! What the documents say is so, as far as that shows without a cluster; `pages` runs their commands on one.
+
+#![allow(clippy::panic, reason = "helpers of tests are tests, too")]
+
+#[path = "docs/blocks.rs"]
+mod blocks;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use blocks::{Content, page, pages, root};
+
+#[test]
+fn every_manifest_is_a_file_and_is_what_its_block_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for page in pages() {
+        for block in page.blocks.iter().filter(|block| block.content.is_yaml()) {
+            let at = format!("{}:{}", page.path, block.line);
+            let name = block
+                .file()
+                .unwrap_or_else(|| panic!("{at}: the first line of YAML is # NAME.yaml"));
+            if block.content == Content::Values {
+                continue;
+            }
+            let file = folder.path().join(name);
+            fs::write(&file, &block.text).unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_llm-operator"))
+                .args(["validate", "-f"])
+                .arg(&file)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let expected = i32::from(block.content != Content::Accepted);
+            assert_eq!(output.status.code(), Some(expected), "{at}: {said}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "only {seen} manifests");
+}
+
+#[test]
+fn every_make_target_exists() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter_map(|line| {
+            line.split_once(": ")
+                .filter(|(name, _)| !name.contains([' ', '\t', '=']))?
+                .0
+                .into()
+        })
+        .collect();
+    for page in pages() {
+        let commands = page.blocks.iter().flat_map(blocks::Block::commands);
+        let inline = page.text.split('`').skip(1).step_by(2).map(str::to_owned);
+        for command in commands.chain(inline).filter(|c| c.starts_with("make ") || c == "make") {
+            for word in command.split_whitespace().skip(1) {
+                let known = match word.split_once('=') {
+                    Some((variable, _)) => {
+                        makefile.contains(&format!("$({variable})")) || makefile.contains(&format!(",{variable})"))
+                    }
+                    None => targets.contains(word),
+                };
+                assert!(known, "{}: {command}: make knows no {word}", page.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in pages() {
+        let folder = root().join(&page.path);
+        let folder = folder.parent().unwrap();
+        for link in page
+            .text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap_or_default())
+        {
+            if !link.contains("://") {
+                let file = link.split('#').next().unwrap_or_default();
+                assert!(folder.join(file).exists(), "{}: there is no {link}", page.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = page("README.md");
+    for page in pages().iter().filter(|page| page.path != "README.md") {
+        assert!(readme.text.contains(&format!("({})", page.path)), "{}", page.path);
+    }
+}
+
+/// The names in backticks of the lines that `of` picks.
+fn quoted(text: &str, of: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| of(line));
+    lines
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let source = fs::read_to_string(root().join("src/base/condition.rs")).unwrap();
+    let body = source
+        .split("pub enum Reason {")
+        .nth(1)
+        .and_then(|rest| rest.split("\n}").next())
+        .unwrap();
+    let reasons: BTreeSet<String> = body
+        .lines()
+        .filter_map(|line| Some(line.trim().strip_suffix(',')?.to_owned()))
+        .filter(|name| name.chars().all(char::is_alphanumeric))
+        .collect();
+    assert!(reasons.len() > 20, "{reasons:?}");
+    let operations = page("docs/operations.md").text;
+    let section = operations
+        .split("## Reasons")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .unwrap();
+    let rows = section
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()));
+    let later = section
+        .split("Set aside")
+        .nth(1)
+        .map(|text| quoted(&text.replace('\n', " "), |_| true));
+    let explained: BTreeSet<String> = rows.chain(later.into_iter().flatten()).collect();
+    assert_eq!(explained, reasons);
+}
+
+#[test]
+fn every_metric_is_explained() {
+    let mut metrics = BTreeSet::new();
+    for (file, prefix) in [
+        ("src/controller/metrics.rs", "llm_operator_"),
+        ("src/webhook/metrics.rs", "llm_operator_webhook_"),
+        ("src/pki/metrics.rs", "llm_operator_webhook_"),
+    ] {
+        let source = fs::read_to_string(root().join(file)).unwrap();
+        let names = source
+            .split(".register(")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').nth(1));
+        metrics.extend(names.map(|name| format!("{prefix}{name}")));
+    }
+    assert!(metrics.len() > 10, "{metrics:?}");
+    let rows = page("docs/operations.md").text;
+    let explained: BTreeSet<String> = rows
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `llm_operator_")?.split('`').next()?.to_owned()))
+        .map(|name| format!("llm_operator_{}", name.strip_suffix("_total").unwrap_or(&name)))
+        .collect();
+    assert_eq!(explained, metrics);
+}

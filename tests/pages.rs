@@ -1,0 +1,158 @@
+//! The commands and manifests of the documents, run on a real cluster as they stand there: the chart is installed from
+//! nothing under its own image names, models are pulled under the names of Ollama's library. Only `make` is rehearsed.
+
+#![allow(clippy::panic, reason = "helpers of tests are tests, too")]
+
+#[path = "docs/blocks.rs"]
+mod blocks;
+mod live;
+
+#[path = "pages/library.rs"]
+mod library;
+#[path = "pages/session.rs"]
+mod session;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use cluster::test::Suite;
+use cluster::tools::{self, Tool};
+use cluster::{Cluster, Kind, images};
+use serde_json::Value;
+
+use blocks::{page, pages, root};
+use library::Library;
+use live::operator;
+use session::Session;
+
+const INSTALL: &str =
+    "helm install llm-operator charts/llm-operator --namespace llm-operator-system --create-namespace --wait";
+/// What a page finds: a cluster, the operator in it, or the stack of the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    Nothing,
+    Operator,
+    Stack,
+}
+
+fn found(path: &str) -> Found {
+    match path {
+        "README.md" | "docs/install.md" | "docs/upgrade.md" | "docs/design.md" => Found::Nothing,
+        "docs/operations.md" => Found::Stack,
+        _ => Found::Operator,
+    }
+}
+
+fn main() -> ExitCode {
+    Suite::new()
+        .test("the_pages_do_what_they_say", Kind::Node, the_pages_do_what_they_say)
+        .run()
+}
+
+/// One after another in one cluster, which each page leaves as it found it.
+async fn the_pages_do_what_they_say() -> Result<()> {
+    session::check_matcher()?;
+    let cluster = Cluster::separate("pages", Kind::Node, 0).await?;
+    let library = Library::open(&cluster).await?;
+    let names = Names::of_the_chart()?;
+    let (binary, operator) = (operator::binary().await?, names.operator.clone());
+    let dockerfile = root().join("Dockerfile");
+    let image = {
+        let binary = binary.clone();
+        tokio::task::spawn_blocking(move || images::operator_image(&operator, &binary, &dockerfile)).await??
+    };
+    cluster
+        .load(image.archive.to_str().context("a path that is not UTF-8")?)
+        .await?;
+    library.load_ollama(&cluster, &names.ollama).await?;
+    for page in pages() {
+        let mut session = open(&cluster, binary.clone()).await?;
+        prepare(&session, found(&page.path)).await?;
+        let followed = session.follow(&page).await;
+        if followed.is_err() {
+            let state = "kubectl get all,lmd,ollamamodels -A; kubectl get events -A; kubectl describe lmd,ollamamodels";
+            eprintln!("{}\n{}", session.run(state).await?.1, operator::logs(&cluster).await);
+        }
+        followed?;
+        eprintln!("{}: {} blocks", page.path, page.blocks.len());
+        clear(&session).await?;
+    }
+    Ok(())
+}
+
+/// The images that the chart runs when it is told nothing.
+struct Names {
+    operator: String,
+    ollama: String,
+}
+
+impl Names {
+    fn of_the_chart() -> Result<Self> {
+        let read = |file: &str| -> Result<Value> {
+            let text = std::fs::read_to_string(root().join("charts/llm-operator").join(file))?;
+            Ok(serde_saphyr::from_str(&text)?)
+        };
+        let (values, chart) = (read("values.yaml")?, read("Chart.yaml")?);
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .context("no text in the chart's values")
+        };
+        let image = &values["image"];
+        let (registry, repository) = (text(&image["registry"])?, text(&image["repository"])?);
+        Ok(Self {
+            operator: format!("{registry}/{repository}:{}", text(&chart["appVersion"])?),
+            // What a name without a registry means to the kubelet.
+            ollama: format!("docker.io/{}", text(&values["defaults"]["images"]["ollama"])?),
+        })
+    }
+}
+
+async fn open(cluster: &Cluster, binary: PathBuf) -> Result<Session> {
+    let tools = tokio::task::spawn_blocking(|| tools::paths(&[Tool::Kubectl, Tool::Helm4])).await??;
+    let cache = cluster.state().path("cache");
+    let environment = vec![
+        ("KUBECONFIG", cluster.kubeconfig()),
+        ("KUBECACHEDIR", cache.join("kubectl")),
+        ("HELM_CACHE_HOME", cache.join("helm/cache")),
+        ("HELM_CONFIG_HOME", cache.join("helm/config")),
+        ("HELM_DATA_HOME", cache.join("helm/data")),
+    ];
+    let programs = [
+        ("kubectl", &*tools[0]),
+        ("helm", &*tools[1]),
+        ("llm-operator", &*binary),
+    ];
+    Session::new(&programs, environment)
+}
+
+async fn prepare(session: &Session, found: Found) -> Result<()> {
+    if found >= Found::Operator {
+        session.must(INSTALL).await?;
+    }
+    if found >= Found::Stack {
+        let readme = page("README.md");
+        let stack = readme.blocks.iter().find(|block| block.file() == Some("demo.yaml"));
+        let stack = &stack.context("the README has no demo.yaml")?.text;
+        session.must(&format!("kubectl apply -f - <<'EOF'\n{stack}EOF")).await?;
+        session
+            .must("kubectl wait lmdeployment/demo --for=condition=Ready --timeout=3m")
+            .await?;
+    }
+    Ok(())
+}
+
+/// Leaves the cluster as it was.
+async fn clear(session: &Session) -> Result<()> {
+    session
+        .must(
+            "kubectl delete lmdeployments,ollamamodels --all --ignore-not-found || kubectl get crd
+             helm uninstall llm-operator --namespace llm-operator-system --wait --ignore-not-found
+             kubectl delete crd --ignore-not-found lmdeployments.llm.geeper.io ollamamodels.ollama.smithforge.dev
+             kubectl delete namespace --ignore-not-found llm-operator-system",
+        )
+        .await
+        .map(drop)
+}
