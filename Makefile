@@ -50,8 +50,7 @@ demo-down: programs ## Remove everything that `make demo` made
 	@$(CLUSTER) demo-down $(OWN_CLUSTER)
 
 test: test-programs ## Run every test, those on real clusters included
-	@OLLAMA_BIN="$$($(CLUSTER) tools --path ollama)" $(CLUSTER) --name test with -- \
-		cargo test --workspace --no-fail-fast -- --show-output
+	@$(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast -- --show-output
 
 ##@ Development
 

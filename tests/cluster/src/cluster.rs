@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 
 pub use commands::Helm;
 pub use network::Reply;
+pub use program::PROGRAM;
 
 use crate::keeper::USERS;
 use crate::state::{Kind, State};

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 
-use crate::cluster::VARIABLE;
+use crate::cluster::{PROGRAM, VARIABLE};
 use crate::down;
 use crate::keeper::USERS;
 use crate::state::State;
@@ -28,10 +29,12 @@ const LINGER: u64 = 5;
 /// When the cluster cannot be started or the command cannot be run.
 pub(crate) async fn with(state: &State, command: &[OsString]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("say which command to run")?;
-    let started = start(state).await?;
+    let me = std::env::current_exe()?;
+    let started = start(state, &me).await?;
     let child = Command::new(program)
         .args(arguments)
         .env(VARIABLE, state.name())
+        .env(PROGRAM, me)
         .spawn();
     let status = match child {
         Ok(child) => wait(child).await,
@@ -46,7 +49,7 @@ pub(crate) async fn with(state: &State, command: &[OsString]) -> Result<ExitCode
 }
 
 /// The lock by which the keeper knows that the cluster is used; none when somebody else started it.
-async fn start(state: &State) -> Result<Option<File>> {
+async fn start(state: &State, me: &Path) -> Result<Option<File>> {
     let lock = {
         let state = state.clone();
         spawn_blocking(move || state.lock()).await??
@@ -58,7 +61,7 @@ async fn start(state: &State) -> Result<Option<File>> {
         kind: None,
         kwok_nodes: 0,
         linger: Some(LINGER),
-        program: std::env::current_exe()?,
+        program: me.to_owned(),
     };
     up::up(state, &lock, &options).await?;
     let users = File::open(state.path(USERS))?;

@@ -13,9 +13,15 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
+/// Names the program where it is known to be up to date; `cluster with` sets it for the command that it runs.
+pub const PROGRAM: &str = "LLM_OPERATOR_CLUSTER_PROGRAM";
+
 /// The path of the program, built first where it is not up to date: a test is another program, and cargo does
 /// not build the binaries of the packages it depends on.
 pub(super) fn path() -> Result<PathBuf> {
+    if let Some(path) = env::var_os(PROGRAM) {
+        return Ok(path.into());
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     // What cargo tells a test about the test's package would make build scripts, such as that of ring, run again.
