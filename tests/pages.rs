@@ -47,6 +47,12 @@ fn found(path: &str) -> Found {
 fn main() -> ExitCode {
     Suite::new()
         .test("the_pages_do_what_they_say", Kind::Node, the_pages_do_what_they_say)
+        .test(
+            "the_demonstration_ends_with_an_answer",
+            Kind::Node,
+            the_demonstration_ends_with_an_answer,
+        )
+        .one_by_one()
         .run()
 }
 
@@ -78,6 +84,50 @@ async fn the_pages_do_what_they_say() -> Result<()> {
         clear(&session).await?;
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    demonstrate_here(&open(&cluster, binary).await?, &cluster).await
+}
+
+/// `make demo KUBECONFIG=...`, and its end: it uses the kubectl and the Helm that are there.
+async fn demonstrate_here(session: &Session, cluster: &Cluster) -> Result<()> {
+    let program = cluster.state().spec()?.program;
+    let program = program.display();
+    let said = session
+        .must(&format!("{program} demo --kubeconfig $KUBECONFIG"))
+        .await?;
+    ensure!(said.contains("tokens)"), "the model did not answer: {said}");
+    let end = session
+        .must(&format!("{program} demo-down --kubeconfig $KUBECONFIG"))
+        .await?;
+    ensure!(end.contains("kubectl delete crd"), "it does not say what stays: {end}");
+    let left = session
+        .must("kubectl get namespaces --output name; helm list --all-namespaces --all")
+        .await?;
+    ensure!(!left.contains("llm-"), "something is left: {left}");
+    Ok(())
+}
+
+/// `make demo` on a machine without a cluster, and a second time on the one that it left.
+async fn the_demonstration_ends_with_an_answer() -> Result<()> {
+    let cluster = Cluster::separate("shown", Kind::Node, 0).await?;
+    let session = open(&cluster, operator::binary().await?).await?;
+    let program = cluster.state().spec()?.program;
+    let demo = format!(
+        "{} demo --cluster shown --operator $(command -v llm-operator)",
+        program.display()
+    );
+    for _ in 0..2 {
+        let said = session.must(&demo).await?;
+        for shown in [
+            "to this)",
+            "spec.ollama.replicas: Invalid value: 11",
+            "spec.tabby.completionModel: Invalid value",
+            "tokens)",
+            "weights are random",
+            "make demo-down",
+        ] {
+            ensure!(said.contains(shown), "{shown:?} is missing in\n{said}");
+        }
+    }
     Ok(())
 }
 

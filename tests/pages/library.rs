@@ -35,6 +35,7 @@ impl Library {
         let registry = Registry::default();
         registry.add("library/llama3.2:1b", Model::llama())?;
         registry.add("library/nomic-embed-text:latest", Model::bert())?;
+        registry.add("library/qwen2.5:0.5b", Model::llama())?; // that of the demonstration
         let registry = registry.start_local().await?;
         let (authority, tls) = certificate()?;
         let mut relays = JoinSet::new();

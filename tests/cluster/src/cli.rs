@@ -230,7 +230,12 @@ fn log_names(state: &State) -> Result<Vec<String>> {
 
 fn print_tools(mut names: Vec<Tool>, tests: bool, path_only: bool) -> Result<()> {
     if tests {
-        names = Tool::ALL.to_vec();
+        // etcdctl is for people.
+        names = Tool::ALL
+            .iter()
+            .copied()
+            .filter(|tool| *tool != Tool::Etcdctl)
+            .collect();
     } else if names.is_empty() {
         names = if Kind::possible() == Kind::Node {
             NODE_TOOLS.to_vec()

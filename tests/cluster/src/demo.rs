@@ -27,6 +27,9 @@ pub struct Options {
     /// The operator's static program, for the image of a cluster of the demonstration's own
     #[arg(long, value_name = "FILE", required_unless_present = "kubeconfig")]
     operator: Option<PathBuf>,
+    /// The name of that cluster
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    cluster: String,
 }
 
 /// The arguments of `cluster demo-down`.
@@ -35,6 +38,9 @@ pub struct DownOptions {
     /// The cluster that the demonstration was given
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// The name of the cluster of its own
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    cluster: String,
 }
 
 /// Where the demonstration happens.
@@ -89,9 +95,11 @@ impl Model {
 /// # Errors
 /// What did not go as it should, in a sentence, with the last words of whoever knows more.
 pub async fn demo(options: Options) -> Result<()> {
-    let (mut steps, stage) = match options.kubeconfig {
-        Some(kubeconfig) => theirs::prepare(&kubeconfig, options.image.as_deref()).await?,
-        None => own::prepare(&options.operator.context("--operator names no program")?).await?,
+    let (mut steps, stage) = if let Some(kubeconfig) = options.kubeconfig {
+        theirs::prepare(&kubeconfig, options.image.as_deref()).await?
+    } else {
+        let operator = options.operator.context("--operator names no program")?;
+        own::prepare(&options.cluster, &operator).await?
     };
     let installed = release::install(&mut steps, &stage).await?;
     stack::apply(&mut steps, &stage, installed).await?;
@@ -143,7 +151,7 @@ fn farewell(stage: &Stage) {
 pub async fn down(options: DownOptions) -> Result<()> {
     match options.kubeconfig {
         Some(kubeconfig) => theirs::remove(&kubeconfig).await,
-        None => own::remove(),
+        None => own::remove(&options.cluster),
     }
 }
 

@@ -22,8 +22,6 @@ use crate::tools::{self, Tool};
 use crate::up::{self, Options};
 use crate::{Kind, down, network, operator};
 
-/// The cluster's name.
-const NAME: &str = "demo";
 /// The component that serves models, and the name by which pods know it.
 const REGISTRY: &str = "registry";
 const REGISTRY_HOST: &str = "registry.test";
@@ -32,8 +30,8 @@ const REGISTRY_PORT: u16 = 5000;
 const MODEL: &str = "library/tiny:latest=llama,pad-mib=40";
 const RATE: &str = "3000000";
 
-pub(super) async fn prepare(program: &Path) -> Result<(Steps, Stage)> {
-    check()?;
+pub(super) async fn prepare(name: &str, program: &Path) -> Result<(Steps, Stage)> {
+    check(name)?;
     println!("From nothing to the answer of a model, on a Kubernetes cluster of this demonstration's own.");
     println!("Ctrl-C ends it at any time; `make demo-down` removes what is there by then.");
     let mut steps = Steps::of(8);
@@ -43,7 +41,7 @@ pub(super) async fn prepare(program: &Path) -> Result<(Steps, Stage)> {
     );
     let tools = spawn_blocking(build).await??;
     steps.next("Kubernetes: API server, scheduler, controllers, kubelet, containerd, in namespaces of their own");
-    let cluster = start().await?;
+    let cluster = start(name).await?;
     steps.next("Images into the node, and a model registry beside it");
     let program = program.to_owned();
     let images = spawn_blocking(move || -> Result<_> {
@@ -64,7 +62,7 @@ pub(super) async fn prepare(program: &Path) -> Result<(Steps, Stage)> {
     Ok((steps, stage))
 }
 
-fn check() -> Result<()> {
+fn check(name: &str) -> Result<()> {
     const OTHERWISE: &str = "with a cluster of your own, say: make demo KUBECONFIG=FILE IMG=IMAGE";
     ensure!(cfg!(target_os = "linux"), "a real node needs Linux; {OTHERWISE}");
     ensure!(
@@ -72,7 +70,7 @@ fn check() -> Result<()> {
         "a real node with real pods needs root: sudo env \"PATH=$PATH\" make demo; {OTHERWISE}"
     );
     // Fails where the node cannot be, before anything is built.
-    State::of(NAME)?.lock().map(drop)
+    State::of(name)?.lock().map(drop)
 }
 
 /// kubectl and Helm.
@@ -93,12 +91,12 @@ fn build() -> Result<Tools> {
     })
 }
 
-async fn start() -> Result<Cluster> {
-    let state = State::of(NAME)?;
+async fn start(name: &str) -> Result<Cluster> {
+    let state = State::of(name)?;
     let lock = state.lock()?;
     if up::is_up(&state) {
         say("It is up since an earlier demonstration, which this one begins anew.");
-        return Cluster::attach(NAME);
+        return Cluster::attach(name);
     }
     let options = Options {
         kind: Some(Kind::Node),
@@ -107,7 +105,7 @@ async fn start() -> Result<Cluster> {
         program: std::env::current_exe()?,
     };
     up::up(&state, &lock, &options).await?;
-    Cluster::attach(NAME)
+    Cluster::attach(name)
 }
 
 async fn load(cluster: &Cluster, image: &Image) -> Result<()> {
@@ -159,8 +157,8 @@ fn values(operator: &Image, ollama: &Image) -> Value {
     values
 }
 
-pub(super) fn remove() -> Result<()> {
-    let there = down::down(&State::of(NAME)?)?;
+pub(super) fn remove(name: &str) -> Result<()> {
+    let there = down::down(&State::of(name)?)?;
     println!(
         "{}",
         if there {
