@@ -13,6 +13,10 @@ ifeq ($(HOST),)
 $(error there is no Rust on PATH: install it from https://rustup.rs and open a new shell)
 endif
 
+ifeq ($(shell command -v cc),)
+$(error there is no C compiler on PATH: on Debian or Ubuntu, apt-get install gcc libc6-dev)
+endif
+
 # Everything is built static where that is possible, tests included: then the operator's program that the tests are built
 # with is also the one that goes into their image, and no dependency is compiled twice. An explicit target keeps the flag
 # from build scripts and macros, which cannot be static. Not with link-time optimisation: only `make docker-build` takes that time.
@@ -36,14 +40,14 @@ OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFI
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test build run generate manifests lint chart-test bench clean tools \
-	install uninstall deploy undeploy docker-build docker-push programs test-programs
+	install uninstall deploy undeploy docker-build docker-push root programs test-programs
 
 ##@ First steps
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
 
-demo: programs ## Start a real cluster, install the chart, ask a model (KUBECONFIG=... IMG=...: in a cluster of yours)
+demo: $(if $(OWN_CLUSTER),,root) programs ## Start a real cluster, install the chart, ask a model (KUBECONFIG=... IMG=...: in a cluster of yours)
 	@$(CLUSTER) demo --operator $(PROGRAMS)/llm-operator $(OWN_CLUSTER) $(if $(call given,IMG),--image '$(call given,IMG)')
 
 demo-down: programs ## Remove everything that `make demo` made
@@ -130,6 +134,11 @@ IMAGE_CONTEXT = $(TARGET_DIR)/image
 
 docker-push: ## Push it (IMG=...)
 	$(CONTAINER_TOOL) push $(IMG)
+
+# Said before anything is built.
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "real pods need root: sudo env \"PATH=$$PATH\" make demo; or, with a cluster of yours:" \
+		"make demo KUBECONFIG=FILE IMG=IMAGE" >&2; exit 1; }
 
 # The programs of the demonstration, and those of the tests: in one call each, since cargo compiles a dependency again for
 # every selection of packages that asks it for other features.

@@ -75,7 +75,16 @@ fn programs(kubeconfig: &Path) -> Result<Programs> {
 
 /// The description of the release, if there is one.
 async fn installed(programs: &Programs) -> Result<Option<String>> {
-    let list = ["list", "--all", "--namespace", release::NAMESPACE, "--output=json"];
+    // Helm 4 lists every release and has no `--all`; Helm 3 leaves out those that are under way unless asked.
+    let list = [
+        "list",
+        "--deployed",
+        "--failed",
+        "--pending",
+        "--namespace",
+        release::NAMESPACE,
+        "--output=json",
+    ];
     let output = programs.helm(&list).output().await.context("cannot run helm")?;
     ensure!(output.status.success(), "helm list: {}", text(&output.stderr));
     let releases: Value = serde_json::from_slice(&output.stdout).context("helm list did not print JSON")?;
