@@ -39,7 +39,7 @@ given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFIG)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test docs-test build run generate manifests lint chart-test bench clean tools \
+.PHONY: help demo demo-down test build run generate manifests lint chart-test bench clean tools \
 	install uninstall deploy undeploy docker-build docker-push root programs test-programs
 
 ##@ First steps
@@ -55,9 +55,6 @@ demo-down: programs ## Remove everything that `make demo` made
 
 test: test-programs ## Run every test, those on real clusters included
 	@$(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast -- --show-output
-
-docs-test: test-programs ## Run every command of the documents on a real cluster
-	@LLM_OPERATOR_PAGES=1 $(CLUSTER) --name test with -- cargo test --workspace --test pages -- --show-output
 
 ##@ Development
 

@@ -47,6 +47,9 @@ pub struct Outcome {
     pub review: Review,
     /// Names that are taken, and objects that the API server refused, each as a sentence.
     pub refused: Vec<Refusal>,
+    /// What a former object of the same kind and name left and the cluster has not collected yet. Until it has, nothing
+    /// is applied: the names are taken by objects that go.
+    pub leftover: Option<String>,
 }
 
 /// An object that could not be brought about.

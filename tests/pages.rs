@@ -44,21 +44,16 @@ fn found(path: &str) -> Found {
     }
 }
 
-/// Asks for the commands of the pages too (`make docs-test`). They meet the old pods of a stack that is made anew: as
-/// long as `kubectl exec deployment/…` may pick one of those, they are no part of `make test`.
-const PAGES: &str = "LLM_OPERATOR_PAGES";
-
 fn main() -> ExitCode {
-    let suite = Suite::new().test(
-        "the_demonstration_ends_with_an_answer",
-        Kind::Node,
-        the_demonstration_ends_with_an_answer,
-    );
-    let suite = match std::env::var_os(PAGES) {
-        Some(_) => suite.test("the_pages_do_what_they_say", Kind::Node, the_pages_do_what_they_say),
-        None => suite,
-    };
-    suite.one_by_one().run()
+    Suite::new()
+        .test(
+            "the_demonstration_ends_with_an_answer",
+            Kind::Node,
+            the_demonstration_ends_with_an_answer,
+        )
+        .test("the_pages_do_what_they_say", Kind::Node, the_pages_do_what_they_say)
+        .one_by_one()
+        .run()
 }
 
 /// One after another in one cluster, which each page leaves as it found it.
@@ -105,7 +100,7 @@ async fn demonstrate_here(session: &Session, cluster: &Cluster) -> Result<()> {
         .await?;
     ensure!(end.contains("kubectl delete crd"), "it does not say what stays: {end}");
     let left = session
-        .must("kubectl get namespaces --output name; helm list --all-namespaces --all")
+        .must("kubectl get namespaces --output name; helm list --all-namespaces --deployed --failed --pending")
         .await?;
     ensure!(!left.contains("llm-"), "something is left: {left}");
     Ok(())
@@ -199,14 +194,15 @@ async fn prepare(session: &Session, found: Found) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the cluster as it was.
+/// Leaves the cluster as it was, without the pods that are going: `kubectl exec deployment/…` of the next page may pick one.
 async fn clear(session: &Session) -> Result<()> {
     session
         .must(
             "kubectl delete lmdeployments,ollamamodels --all --ignore-not-found || kubectl get crd
              helm uninstall llm-operator --namespace llm-operator-system --wait --ignore-not-found
              kubectl delete crd --ignore-not-found lmdeployments.llm.geeper.io ollamamodels.ollama.smithforge.dev
-             kubectl delete namespace --ignore-not-found llm-operator-system",
+             kubectl delete namespace --ignore-not-found llm-operator-system
+             kubectl wait pods --all --for=delete --timeout=2m",
         )
         .await
         .map(drop)

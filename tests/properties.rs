@@ -354,6 +354,7 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
         }
         let outcome = Outcome {
             review: review.clone(),
+            leftover: (states.len() == 1).then(|| "m".into()),
             refused: vec![
                 Refusal {
                     conflict: states.len() > 2,

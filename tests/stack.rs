@@ -39,6 +39,11 @@ fn main() -> ExitCode {
             life::what_is_deleted_leaves_only_the_data,
         )
         .test(
+            "what_is_made_again_at_once_waits_for_its_former_self",
+            Kind::Node,
+            life::what_is_made_again_at_once_waits_for_its_former_self,
+        )
+        .test(
             "a_model_joins_and_leaves_without_a_restart",
             Kind::Node,
             models::a_model_joins_and_leaves_without_a_restart,

@@ -150,6 +150,15 @@ impl Owner {
         let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
         owners.clone().any(|o| o.uid == self.uid) || kept && owners.all(|o| o.api_version == "apps/v1")
     }
+
+    /// True when the live object belongs to a former object of our kind and name: it goes soon, since its owner is gone.
+    #[must_use]
+    pub fn follows(&self, live: &ObjectMeta) -> bool {
+        let mut owners = live.owner_references.iter().flatten();
+        owners.any(|o| {
+            (&o.api_version, &o.kind, &o.name) == (&self.api_version, &self.kind, &self.name) && o.uid != self.uid
+        })
+    }
 }
 
 impl Object {
@@ -184,6 +193,13 @@ impl Object {
 #[must_use]
 pub fn find<'a, K: Resource<DynamicType = ()>>(live: &'a [DynamicObject], name: &str) -> Option<&'a DynamicObject> {
     all::<K>(live).find(|o| o.name_any() == name)
+}
+
+/// `<Kind> <name>` of a live object, as messages name it.
+#[must_use]
+pub fn title(live: &DynamicObject) -> String {
+    let kind = live.types.as_ref().map_or("object", |t| &t.kind);
+    format!("{kind} {}", live.name_any())
 }
 
 /// The live objects of that kind.

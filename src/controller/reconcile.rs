@@ -3,13 +3,13 @@
 use super::apply::{self, Error};
 use super::targets::Reached;
 use super::{Context, memory, prune, report};
-use crate::base::object::{FINALIZER, Owner};
+use crate::base::object::{self, FINALIZER, Owner};
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use rand::Rng;
@@ -80,9 +80,10 @@ where
     let replicas = object.replicas(&owner, context);
     let mut outcome = Outcome {
         review: object.check(None, &context.settings),
-        refused: vec![],
+        leftover: leftover(&owner, &mut live),
+        ..Outcome::default()
     };
-    if !outcome.review.issues.iter().any(|i| i.fatal) {
+    if outcome.leftover.is_none() && !outcome.review.issues.iter().any(|i| i.fatal) {
         let seen = Seen {
             settings: &context.settings,
             owner: &owner,
@@ -111,6 +112,15 @@ where
     } else {
         Err(Error::Refused(outcome.refused.len()))
     }
+}
+
+/// Takes what belongs to a former object of that name off the shelf, and says what the first of it is. Its end is told by
+/// the watches, so nobody has to ask again.
+fn leftover(owner: &Owner, live: &mut Vec<DynamicObject>) -> Option<String> {
+    let former = live.iter().find(|o| owner.follows(&o.metadata)).map(object::title)?;
+    live.retain(|o| !owner.follows(&o.metadata));
+    let (kind, name) = (&owner.kind, &owner.name);
+    Some(format!("waits until {former} of the former {kind} {name} is removed"))
 }
 
 /// The object with its defaults, as the webhook would have stored it.

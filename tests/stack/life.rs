@@ -1,6 +1,6 @@
 //! From nothing to an answer, and back to nothing.
 
-use super::live::objects::{condition, name, names};
+use super::live::objects::{condition, name, names, uid};
 use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -206,5 +206,29 @@ pub async fn what_is_deleted_leaves_only_the_data() -> Result<()> {
         "LMDeployment/keep"
     );
     assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
+    Ok(())
+}
+
+pub async fn what_is_made_again_at_once_waits_for_its_former_self() -> Result<()> {
+    let stage = Stage::shared("again").await?;
+    let persistence = json!({"enabled": true, "size": "1Gi"});
+    let spec = json!({"ollama": {"drainSeconds": 0, "persistence": persistence, "models": [stage.item("tiny")]}});
+    stage.stack("chat", &spec).await?;
+    let former = stage.ready("chat").await?;
+    let workload = stage.get("StatefulSet", "chat-ollama").await?;
+
+    stage.delete("LMDeployment", "chat").await?;
+    stage.stack("chat", &spec).await?;
+    let stack = stage.ready("chat").await?;
+    assert_ne!(uid(&stack), uid(&former));
+    assert_ne!(uid(&stage.get("StatefulSet", "chat-ollama").await?), uid(&workload));
+    let child = stage.child("chat", "tiny").await?;
+    check_labels(&stage.get("OllamaModel", &child).await?, &stack);
+    assert!(!stage.ask("chat", &stage.model("tiny")).await?.is_empty());
+    let events = stage.namespace.kubectl(&["get", "events"]).await?;
+    ensure!(
+        !events.contains("Conflict"),
+        "its own former objects are in its way: {events}"
+    );
     Ok(())
 }

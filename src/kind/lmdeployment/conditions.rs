@@ -115,18 +115,19 @@ impl Conditions<'_> {
 
     fn ready(&self, valid: &State, models: &State, stalled: Option<&State>) -> State {
         let no = |reason: Reason, message: &str| State::new("Ready", false, reason, message);
-        match stalled {
-            Some(stalled) => no(stalled.reason, &stalled.message),
-            None if valid.status != Some(true) && !self.settled => no(valid.reason, &valid.message),
-            None if models.status != Some(true) => no(models.reason, &models.message),
-            None if !self.settled => match &self.trouble {
+        match (stalled, &self.outcome.leftover) {
+            (Some(stalled), _) => no(stalled.reason, &stalled.message),
+            (None, Some(leftover)) => no(Reason::RollingOut, leftover),
+            _ if valid.status != Some(true) && !self.settled => no(valid.reason, &valid.message),
+            _ if models.status != Some(true) => no(models.reason, &models.message),
+            _ if !self.settled => match &self.trouble {
                 Some(trouble) => no(Reason::PodWaiting, trouble),
                 None => no(
                     Reason::RollingOut,
                     &format!("{} of {} replicas are ready", self.ready, self.total),
                 ),
             },
-            None => State::new("Ready", true, Reason::Reconciled, "everything is as the manifest says"),
+            _ => State::new("Ready", true, Reason::Reconciled, "everything is as the manifest says"),
         }
     }
 }
