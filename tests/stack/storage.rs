@@ -44,8 +44,10 @@ pub async fn claims_keep_the_models() -> Result<()> {
 pub async fn persistence_can_be_switched_on_and_off() -> Result<()> {
     let stage = Stage::shared("switch").await?;
     let spec = |persistence: &Value| {
-        let ollama = json!({"drainSeconds": 0, "persistence": persistence, "models": [stage.item("tiny")]});
-        json!({"ollama": ollama})
+        // Small, so that there is room for both servers whatever else runs: otherwise the old one goes first.
+        let small = json!({"requests": {"cpu": "10m", "memory": "64Mi"}});
+        let models = [stage.item("tiny")];
+        json!({"ollama": {"drainSeconds": 0, "resources": small, "persistence": persistence, "models": models}})
     };
     let off = json!({"enabled": false});
     stage.stack("chat", &spec(&off)).await?;

@@ -582,8 +582,17 @@ mod switching {
             &both(0),
             "ollama: {replicas: 2, persistence: {enabled: true}, gpu: {vendor: nvidia}}"
         ));
-        let stuck = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
+        let unscheduled = |message: &str| {
+            let condition = json!({
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            });
+            json!({"conditions": [condition]})
+        };
+        let stuck = unscheduled("0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate");
         assert!(!old_stays(&both(0).pod("chat-ollama-0", "ollama", &stuck), NEW));
+        // A claim that the scheduler has not seen yet comes by itself.
+        let early = unscheduled("persistentvolumeclaim \"data-chat-ollama-0\" not found");
+        assert!(old_stays(&both(0).pod("chat-ollama-0", "ollama", &early), NEW));
         // Tabby's trouble is not Ollama's.
         assert!(old_stays(&both(0).pod("chat-tabby-x", "tabby", &stuck), NEW));
     }
