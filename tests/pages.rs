@@ -14,6 +14,7 @@ mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use cluster::test::Suite;
@@ -74,6 +75,7 @@ async fn the_pages_do_what_they_say() -> Result<()> {
     library.load_ollama(&cluster, &names.ollama).await?;
     let mut failures = vec![];
     for page in pages() {
+        let start = Instant::now();
         let mut session = open(&cluster, binary.clone()).await?;
         prepare(&session, found(&page.path)).await?;
         if let Err(failure) = session.follow(&page).await {
@@ -82,6 +84,7 @@ async fn the_pages_do_what_they_say() -> Result<()> {
             failures.push(format!("{failure:#}"));
         }
         clear(&session).await?;
+        println!("{}: {:.0?}", page.path, start.elapsed());
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     demonstrate_here(&open(&cluster, binary).await?, &cluster).await
@@ -194,15 +197,17 @@ async fn prepare(session: &Session, found: Found) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the cluster as it was, without the pods that are going: `kubectl exec deployment/…` of the next page may pick one.
+/// Leaves the cluster as it was. Pods are not given the time to let their answers finish, and none is left that is going:
+/// `kubectl exec deployment/…` of the next page may pick it. What the stacks own goes before the definitions do.
 async fn clear(session: &Session) -> Result<()> {
     session
         .must(
             "kubectl delete lmdeployments,ollamamodels --all --ignore-not-found || kubectl get crd
+             kubectl wait deployments,statefulsets --selector llm-deployment --for=delete --timeout=1m
+             kubectl delete pods --all --grace-period=0 --force
              helm uninstall llm-operator --namespace llm-operator-system --wait --ignore-not-found
              kubectl delete crd --ignore-not-found lmdeployments.llm.geeper.io ollamamodels.ollama.smithforge.dev
-             kubectl delete namespace --ignore-not-found llm-operator-system
-             kubectl wait pods --all --for=delete --timeout=2m",
+             kubectl delete namespace --ignore-not-found llm-operator-system",
         )
         .await
         .map(drop)
