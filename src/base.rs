@@ -11,3 +11,4 @@ pub mod object;
 pub mod quantity;
 pub mod seen;
 pub mod settings;
+pub mod url;

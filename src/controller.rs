@@ -2,26 +2,33 @@
 
 mod apply;
 mod cache;
+mod finalizer;
+mod index;
 mod memory;
 pub mod metrics;
+mod places;
 mod prune;
 mod reconcile;
 mod report;
+mod restart;
 mod targets;
 
 use crate::base::settings::Settings;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
-use crate::ollama::fleet::Fleet;
+use crate::ollama::fleet::{Fleet, News};
 use cache::{Cache, Touched};
 use futures::future::ready;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use index::Index;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{self, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use memory::Memory;
+use places::Places;
+use restart::Restarts;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +66,10 @@ struct Context {
     cache: Arc<Cache>,
     fleet: Arc<Fleet>,
     memory: Memory,
+    index: Index,
+    places: Places,
+    restarts: Restarts,
+    touched: broadcast::Sender<Touched>,
     recorder: kube::runtime::events::Recorder,
     resync: Duration,
     metrics: metrics::Reconciles,
@@ -75,6 +86,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
+        index: Index::default(),
+        places: Places::new(&config.client, Arc::clone(&cache), &touched),
+        restarts: Restarts::default(),
+        touched: touched.clone(),
         client: config.client,
         settings: config.settings,
         cache,
@@ -106,11 +121,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     Ok(())
 }
 
-/// News of servers touch the models of their stack.
-async fn relay(mut heard: mpsc::UnboundedReceiver<crate::ollama::fleet::Stack>, touched: broadcast::Sender<Touched>) {
-    while let Some((namespace, name)) = heard.recv().await {
+/// News of servers touch the models there.
+async fn relay(mut heard: mpsc::UnboundedReceiver<News>, touched: broadcast::Sender<Touched>) {
+    while let Some(news) = heard.recv().await {
         // Without a receiver there is nobody left to tell.
-        let _ = touched.send(Touched::Servers { namespace, name });
+        let _ = touched.send(Touched::Servers(news));
     }
 }
 
@@ -136,7 +151,8 @@ async fn control<K>(
         .touched_objects()
         .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "watch failed; it is tried again"))
         .filter_map(|result| ready(result.ok().map(|object| ObjectRef::from_obj(&object))));
-    let others = touches::<K>(touched, store.clone());
+    K::enter(&context.index, store.clone());
+    let others = touches::<K>(context, touched, store.clone());
     let queue = stream::select(own, others).map(|reference| Ok::<_, Infallible>(ReconcileRequest::from(reference)));
     let applied = controller::applier(
         |object, context| Box::pin(reconcile::reconcile::<K>(object, context)),
@@ -161,9 +177,11 @@ async fn control<K>(
 
 /// The objects of a kind that something else has touched; after a lag, all of them.
 fn touches<K: Reached>(
+    context: &Arc<Context>,
     touched: broadcast::Receiver<Touched>,
     store: Store<DeserializeGuard<K>>,
-) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> {
+) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> + use<K> {
+    let context = Arc::clone(context);
     let received = stream::unfold(touched, |mut receiver| async {
         match receiver.recv().await {
             Ok(touched) => Some((Some(touched), receiver)),
@@ -173,7 +191,7 @@ fn touches<K: Reached>(
     });
     received.flat_map(move |touched| {
         let reached = match touched {
-            Some(touched) => K::reached(&touched, &store),
+            Some(touched) => K::reached(&touched, &store, &context.settings),
             None => store
                 .state()
                 .iter()

@@ -109,9 +109,10 @@ fn only_what_nothing_works_without_is_required() {
         "LMDeployment.spec.tabby.envVars[].name",
         "LMDeployment.spec.tabby.imagePullSecrets[].name",
         "OllamaModel.spec.name",
-        "OllamaModel.spec.target",
-        "OllamaModel.spec.target.deploymentRef",
+        "OllamaModel.spec.messages[].content",
+        "OllamaModel.spec.messages[].role",
         "OllamaModel.spec.target.deploymentRef.name",
+        "OllamaModel.spec.target.service.name",
     ];
     let (mut left, mut right) = (required, expected.map(String::from).to_vec());
     left.sort();

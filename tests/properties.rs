@@ -321,6 +321,7 @@ fn replicas(states: &[u8]) -> Vec<Replica> {
         }),
         progress: Some((i64::from(*state) - 9, i64::MAX)),
         pulled: state % 5 == 0,
+        refreshed: None,
     });
     each.collect()
 }

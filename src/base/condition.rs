@@ -44,12 +44,22 @@ pub enum Reason {
     PullStarted,
     /// A pull ended and the model is there.
     Pulled,
-    /// A model came to be removed from its servers.
+    /// A model was removed from its servers.
     Deleted,
-    /// A server started before its gate opened hangs and was restarted.
+    /// An object was let go although a server that could not be reached may still hold its model.
+    Released,
+    /// A model that a server had held was gone from it; it is brought back.
+    ModelLost,
+    /// Servers hold different versions of a model; they are brought to one.
+    DigestDrift,
+    /// A refresh that was asked for has ended.
+    Refreshed,
+    /// A server that hung before its gate opened was restarted.
     Restarted,
     /// No server is there to hold the model.
     NoServer,
+    /// The target is nothing that the operator may ask.
+    TargetRefused,
     /// The server does not answer, or not as Ollama does.
     ServerUnreachable,
     /// The registry has no such model or tag.
@@ -60,19 +70,23 @@ pub enum Reason {
     RegistryError,
     /// The volume of the models is full.
     DiskFull,
-    /// What arrived is not what was asked for.
+    /// The model that the registry has is not the one with the expected digest.
     DigestMismatch,
+    /// What arrived was damaged on its way.
+    DamagedDownload,
     /// The stream of the pull ended without success, or made no sense.
     InvalidStream,
     /// No byte came for a minute.
     PullStalled,
+    /// Ollama refuses to make the derived model.
+    CreateFailed,
     /// Ollama reported an error that has no reason of its own here.
     PullFailed,
 }
 
 impl Reason {
     /// The reasons for which a model is not on a server.
-    pub const FAILURES: [Self; 11] = [
+    pub const FAILURES: [Self; 14] = [
         Self::Invalid,
         Self::Conflict,
         Self::UnknownModel,
@@ -80,9 +94,12 @@ impl Reason {
         Self::RegistryError,
         Self::DiskFull,
         Self::DigestMismatch,
+        Self::DamagedDownload,
         Self::InvalidStream,
         Self::PullStalled,
+        Self::CreateFailed,
         Self::PullFailed,
+        Self::TargetRefused,
         Self::ServerUnreachable,
     ];
 
@@ -100,7 +117,9 @@ impl Reason {
             Self::BadName => "Ollama takes no such name: correct it",
             Self::DiskFull => "the volume is full: let persistence.size grow, or remove models",
             Self::RegistryError => "the registry could not be used; it is tried again",
-            Self::DigestMismatch => "what arrived is damaged; it is pulled again",
+            Self::DigestMismatch => "the registry has another version: correct spec.digest, or the tag",
+            Self::DamagedDownload => "what arrived is damaged; it is pulled again",
+            Self::CreateFailed => "Ollama cannot make it: correct from, template, parameters or adapters",
             Self::ServerUnreachable => "the server is asked again; see the logs of its pod",
             _ => return None,
         })
@@ -111,7 +130,13 @@ impl Reason {
     pub fn is_users(self) -> bool {
         matches!(
             self,
-            Self::UnknownModel | Self::BadName | Self::DigestMismatch | Self::Conflict | Self::Invalid
+            Self::UnknownModel
+                | Self::BadName
+                | Self::DigestMismatch
+                | Self::CreateFailed
+                | Self::TargetRefused
+                | Self::Conflict
+                | Self::Invalid
         )
     }
 }

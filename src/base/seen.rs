@@ -37,8 +37,10 @@ pub struct Replica {
     pub failure: Option<Failure>,
     /// Bytes that have arrived, and bytes in all, while a pull runs.
     pub progress: Option<(i64, i64)>,
-    /// This process pulled the model to this server since it started.
+    /// This process brought the model, or another version of it, to this server since it started.
     pub pulled: bool,
+    /// The last refresh that was carried out on this server.
+    pub refreshed: Option<String>,
 }
 
 /// Why a model is not on a server.

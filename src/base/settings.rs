@@ -80,6 +80,18 @@ pub struct Models {
     pub pulls_per_pod: usize,
     /// Pulls at a time in all.
     pub pulls: usize,
+    /// Each server is asked for its models this often, give or take a fifth. Seconds.
+    pub verify_seconds: u64,
+    /// A pull without a new byte for this long is cut and begun again. Seconds.
+    pub stall_seconds: u64,
+    /// A server that cannot be reached holds the deletion of an `OllamaModel` for at most this long. Seconds.
+    pub release_seconds: u64,
+    /// The Ollama of models that name no target.
+    pub api_url: String,
+    /// What `spec.target.url` may be: `http://host[:port]`, or `http://*.domain[:port]`.
+    pub allowed_urls: Vec<String>,
+    /// The namespaces that may make derived models on `api_url`, which all namespaces share.
+    pub derived_namespaces: Vec<String>,
 }
 
 impl Default for Models {
@@ -87,6 +99,12 @@ impl Default for Models {
         Self {
             pulls_per_pod: 2,
             pulls: 8,
+            verify_seconds: 600,
+            stall_seconds: 60,
+            release_seconds: 600,
+            api_url: "http://localhost:11434".into(),
+            allowed_urls: vec![],
+            derived_namespaces: vec![],
         }
     }
 }

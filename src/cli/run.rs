@@ -1,6 +1,8 @@
 //! The operator's process: every replica serves, the one that holds the Lease reconciles.
 
 use super::manifests;
+use crate::base::settings::Settings;
+use crate::base::url::ServerUrl;
 use crate::controller::{self, metrics::Reconciles};
 use crate::health::{self, Gates};
 use crate::lease::{self, Claim, standing::Terms};
@@ -55,6 +57,14 @@ pub(super) struct Args {
     /// Where the webhooks are served.
     #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:10250")]
     webhook_address: SocketAddr,
+    /// The Ollama of OllamaModels that name no target, such as http://ollama:11434; bind addresses are read, too. Default:
+    /// models.apiUrl of the settings file, which is http://localhost:11434 where it is not given.
+    #[arg(long, env = "OLLAMA_API_URL")]
+    ollama_api_url: Option<String>,
+    /// A URL that spec.target.url of an OllamaModel may be, besides those of the settings file: http://host[:port], or
+    /// http://*.domain[:port]. May be given several times.
+    #[arg(long = "ollama-allowed-url", env = "OLLAMA_ALLOWED_URLS", value_delimiter = ',')]
+    ollama_allowed_urls: Vec<String>,
     /// Where probes are answered.
     #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
     health_address: SocketAddr,
@@ -102,6 +112,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn operate(args: &Args) -> anyhow::Result<()> {
     let mut settings = manifests::settings(args.config.as_deref())?;
     settings.namespace.clone_from(&args.namespace);
+    args.models(&mut settings)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = args.pod_name, "starting");
     let client = Client::try_default().await.context("no way to the API server")?;
     // `stop` begins the end; `last` is for what must answer until everything else has ended.
@@ -218,6 +229,18 @@ fn logging(args: &Args) {
 }
 
 impl Args {
+    /// Lays what the command line says of models over the settings file.
+    fn models(&self, settings: &mut Settings) -> anyhow::Result<()> {
+        let models = &mut settings.models;
+        if let Some(url) = &self.ollama_api_url {
+            models.api_url.clone_from(url);
+        }
+        models.allowed_urls.extend(self.ollama_allowed_urls.iter().cloned());
+        let url = &models.api_url;
+        ServerUrl::lenient(url).map_err(|why| anyhow::anyhow!("the URL of Ollama, {url:?}: {why}"))?;
+        Ok(())
+    }
+
     fn certificates(&self) -> pki::Config {
         pki::Config {
             names: pki::Names {

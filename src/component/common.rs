@@ -1,6 +1,6 @@
 //! What every component's spec shares: the common block, its Service, claims, Ingress and policy, and their schema.
 
-mod bounds;
+pub mod bounds;
 pub mod check;
 pub mod ingress;
 pub mod network;

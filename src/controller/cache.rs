@@ -4,6 +4,7 @@ mod feed;
 
 use crate::base::object::RETAINED_FOR;
 use crate::kind::ollamamodel::OllamaModel;
+use crate::ollama::fleet::News;
 use feed::Feed;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
@@ -12,7 +13,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DynamicObject, TypeMeta};
 use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
@@ -30,11 +31,13 @@ pub(super) enum Touched {
         /// It is a pod.
         pod: bool,
     },
-    /// The servers of a stack have news.
-    Servers {
+    /// The servers at a place have news.
+    Servers(News),
+    /// A Service that a model names, or a pod behind it.
+    Service {
         /// The namespace.
         namespace: String,
-        /// The stack.
+        /// The Service.
         name: String,
     },
 }
@@ -124,6 +127,14 @@ impl Cache {
             .collect()
     }
 
+    /// The pods of a stack, as far as `of` wants to know of them.
+    pub(super) fn pods<T>(&self, namespace: &str, stack: &str, of: impl Fn(&DynamicObject) -> Option<T>) -> Vec<T> {
+        let all = self.lock();
+        let stack = all.get(&(namespace.to_string(), stack.to_string()));
+        let pods = stack.into_iter().flatten().filter(|((kind, _), _)| kind == "Pod");
+        pods.filter_map(|(_, pod)| of(pod)).collect()
+    }
+
     /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
@@ -148,12 +159,23 @@ fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
         let kept = ["replicas", "volumeClaimTemplates"]
             .into_iter()
             .filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
-        Value::Object(kept.collect())
+        let mut kept: Map<String, Value> = kept.collect();
+        if let Some(claims) = claims(spec) {
+            kept.insert("volumes".into(), claims);
+        }
+        Value::Object(kept)
     });
     data.retain(|field, _| fields.contains(&field.as_str()));
     if let Some(spec) = spec.filter(|_| !fields.contains(&"spec")) {
         data.insert("spec".into(), spec);
     }
+}
+
+/// The volumes of a pod that are claims: pods with the same one write to the same files.
+fn claims(spec: &Value) -> Option<Value> {
+    let volumes = spec.get("volumes")?.as_array()?.iter();
+    let claims = volumes.filter(|v| !v["persistentVolumeClaim"].is_null());
+    Some(claims.cloned().collect())
 }
 
 /// The live form of what the API server answered to an apply, as the watch will bring it.

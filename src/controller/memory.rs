@@ -2,6 +2,7 @@
 
 use crate::base::hash;
 use crate::base::object::Object;
+use crate::kind::ollamamodel::plan::Note;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use rand::Rng;
@@ -23,6 +24,10 @@ struct Doings {
     sent: HashMap<(String, String), Sent>,
     failures: u32,
     said: String,
+    /// What is worth an event and was told.
+    notes: Vec<Note>,
+    /// When progress was last written.
+    paced: Option<Instant>,
 }
 
 struct Sent {
@@ -99,6 +104,28 @@ impl Memory {
     /// Notes what was said of the object, once it was heard.
     pub(super) fn said(&self, owner: &str, message: String) {
         self.lock().entry(owner.to_string()).or_default().said = message;
+    }
+
+    /// The notes that were not there a moment ago: each is told when it arises, and again when it comes back.
+    pub(super) fn new_notes(&self, owner: &str, notes: &[Note]) -> Vec<Note> {
+        let mut all = self.lock();
+        if notes.is_empty() && !all.contains_key(owner) {
+            return vec![];
+        }
+        let doings = all.entry(owner.to_string()).or_default();
+        let before = std::mem::replace(&mut doings.notes, notes.to_vec());
+        notes.iter().filter(|note| !before.contains(note)).cloned().collect()
+    }
+
+    /// True when that much time has passed since it was last true.
+    pub(super) fn is_time(&self, owner: &str, pause: Duration) -> bool {
+        let mut all = self.lock();
+        let doings = all.entry(owner.to_string()).or_default();
+        let is_time = doings.paced.is_none_or(|at| at.elapsed() >= pause);
+        if is_time {
+            doings.paced = Some(Instant::now());
+        }
+        is_time
     }
 
     /// The owner is gone.

@@ -1,24 +1,21 @@
 //! One pass over one object: read, fill and check, desire, apply and prune, report.
 
 use super::apply::{self, Error};
-use super::targets::Reached;
-use super::{Context, memory, prune, report};
-use crate::base::object::{self, FINALIZER, Owner};
+use super::targets::{Observed, Reached};
+use super::{Context, finalizer, memory, prune, report};
+use crate::base::object::{self, Owner};
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams};
 use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use rand::Rng;
-use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Finalizers that we set, and those that the older operators left: removed when an object goes, so that nothing hangs.
-const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama.smithforge.dev/finalizer"];
+/// An object that somebody else has just changed is looked at again when the watch has brought the change.
+const CHANGED: Duration = Duration::from_secs(1);
 
 /// Brings about what the object says.
 pub(super) async fn reconcile<K>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error>
@@ -61,7 +58,7 @@ where
         Ok(object) => object,
         Err(invalid) => {
             if invalid.metadata.deletion_timestamp.is_some() {
-                release::<K>(context, &invalid.metadata).await?;
+                finalizer::release::<K>(context, &invalid.metadata).await?;
             } else {
                 report::undecodable::<K>(context, &invalid.metadata, &invalid.error).await?;
             }
@@ -72,23 +69,31 @@ where
         return Ok(Action::await_change());
     };
     if object.meta().deletion_timestamp.is_some() {
-        release::<K>(context, object.meta()).await?;
+        if let Some(wait) = object.farewell(&owner, context).await? {
+            return Ok(Action::requeue(wait));
+        }
+        finalizer::release::<K>(context, object.meta()).await?;
         return Ok(Action::await_change());
     }
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
-    let replicas = object.replicas(&owner, context);
     let mut outcome = Outcome {
         review: object.check(None, &context.settings),
         leftover: leftover(&owner, &mut live),
         ..Outcome::default()
     };
+    let mut observed = Observed::default();
+    let mut children = 0;
     if outcome.leftover.is_none() && !outcome.review.issues.iter().any(|i| i.fatal) {
+        if K::FINALIZED && !finalizer::ensure::<K>(context, object.meta()).await? {
+            return Ok(Action::requeue(CHANGED));
+        }
+        observed = object.observe(&owner, context);
         let seen = Seen {
             settings: &context.settings,
             owner: &owner,
             live: &live,
-            replicas: &replicas,
+            replicas: &observed.replicas,
         };
         let desired = object.desired(&seen);
         let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
@@ -96,21 +101,23 @@ where
         if done.terminating {
             return Ok(Action::await_change());
         }
-        outcome.refused = done.refused;
+        children = done.refused.len();
+        outcome.refused = observed.refused.iter().cloned().chain(done.refused).collect();
         prune::prune(context, &owner, &desired, &mut live).await?;
     }
     let seen = Seen {
         settings: &context.settings,
         owner: &owner,
         live: &live,
-        replicas: &replicas,
+        replicas: &observed.replicas,
     };
-    let status = object.status(&seen, &outcome, now());
-    report::report(context, &object, &owner, status).await?;
-    if outcome.refused.is_empty() {
+    let status = object.calm(object.status(&seen, &outcome, now()), context);
+    report::report(context, &object, &owner, &status).await?;
+    object.conclude(&owner, &observed, &status, context).await?;
+    if children == 0 {
         Ok(Action::requeue(jittered(context.resync)))
     } else {
-        Err(Error::Refused(outcome.refused.len()))
+        Err(Error::Refused(children))
     }
 }
 
@@ -129,38 +136,6 @@ fn filled<K: Kind>(object: &K) -> Result<K, Error> {
     let mut raw = serde_json::to_value(object).map_err(error)?;
     K::fill(&mut raw);
     serde_json::from_value(raw).map_err(error)
-}
-
-/// Takes our finalizers off an object that is going, unless someone changed it meanwhile.
-async fn release<K>(context: &Context, meta: &ObjectMeta) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
-    let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else {
-        return Ok(());
-    };
-    let all = meta.finalizers.clone().unwrap_or_default();
-    let left: Vec<&String> = all.iter().filter(|f| !FINALIZERS.contains(&f.as_str())).collect();
-    if left.len() == all.len() {
-        return Ok(());
-    }
-    let patch: json_patch::Patch = serde_json::from_value(json!([
-        {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
-        {"op": "replace", "path": "/metadata/finalizers", "value": left},
-    ]))
-    .map_err(|e| Error::Json(name.clone(), e))?;
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    match api
-        .patch_metadata(name, &PatchParams::default(), &Patch::Json::<Value>(patch))
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(Error::Api {
-            what: format!("remove the finalizers of {} {name}", K::kind(&())),
-            source: Box::new(source),
-        }),
-    }
 }
 
 /// Now, in whole seconds, as the API server stores times.

@@ -6,6 +6,7 @@ use super::{Context, memory};
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::Owner;
 use crate::kind::Kind;
+use crate::kind::ollamamodel::plan::Note;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::api::{Patch, PatchParams};
@@ -29,17 +30,17 @@ pub(super) fn recorder(client: &Client, pod: &str) -> Recorder {
 }
 
 /// Writes the status where it differs, and tells of transitions.
-pub(super) async fn report<K>(context: &Context, object: &K, owner: &Owner, status: Value) -> Result<(), Error>
+pub(super) async fn report<K>(context: &Context, object: &K, owner: &Owner, status: &Value) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
     let old = serde_json::to_value(object)
         .map(|o| o["status"].clone())
         .unwrap_or_default();
-    if old == status {
+    if old == *status {
         return Ok(());
     }
-    let (before, after) = (conditions(&old), conditions(&status));
+    let (before, after) = (conditions(&old), conditions(status));
     let body = json!({
         "apiVersion": K::api_version(&()), "kind": K::kind(&()),
         "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
@@ -146,20 +147,33 @@ fn transitions<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Cond
     found
 }
 
-/// An event that cannot be written is a line in the log, never a failure.
 async fn tell(context: &Context, reference: &ObjectReference, condition: &Condition) {
     let good = condition.type_ == "Ready" && condition.status == "True";
     let waits = [Reason::Pulling, Reason::RollingOut, Reason::NoServer]
         .iter()
         .any(|r| r.name() == condition.reason);
+    publish(context, reference, good || waits, &condition.reason, &condition.message).await;
+}
+
+/// Tells of something that no condition shows.
+pub(super) async fn note<K: Kind>(context: &Context, object: &K, note: &Note) {
+    let good = [Reason::Deleted, Reason::Refreshed].contains(&note.reason);
+    publish(
+        context,
+        &object.object_ref(&()),
+        good,
+        &note.reason.name(),
+        &note.message,
+    )
+    .await;
+}
+
+/// An event that cannot be written is a line in the log, never a failure.
+async fn publish(context: &Context, reference: &ObjectReference, good: bool, reason: &str, message: &str) {
     let event = Event {
-        type_: if good || waits {
-            EventType::Normal
-        } else {
-            EventType::Warning
-        },
-        reason: condition.reason.clone(),
-        note: Some(condition.message.clone()),
+        type_: if good { EventType::Normal } else { EventType::Warning },
+        reason: reason.into(),
+        note: Some(message.into()),
         action: "Reconcile".into(),
         secondary: None,
     };

@@ -1,117 +1,109 @@
-//! Which objects of our kinds care about what was touched, and what they look at besides their children.
+//! Which objects of our kinds care about what was touched, and what they look at and do besides their children.
+
+mod farewell;
+mod models;
 
 use super::Context;
+use super::apply::Error;
 use super::cache::Touched;
-use crate::base::object::{Owner, all};
+use super::index::Index;
+use crate::base::object::Owner;
 use crate::base::seen::Replica;
-use crate::component::ollama;
-use crate::kind::Kind;
+use crate::base::settings::Settings;
 use crate::kind::lmdeployment::LMDeployment;
-use crate::kind::ollamamodel::OllamaModel;
-use crate::kind::ollamamodel::plan::{Action, plan};
-use crate::ollama::fleet::Address;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::core::{DeserializeGuard, DynamicObject};
+use crate::kind::ollamamodel::plan::Note;
+use crate::kind::{Kind, Refusal};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What was seen outside of the cluster's API.
+#[derive(Default)]
+pub(super) struct Observed {
+    /// What the servers report of the object.
+    pub(super) replicas: Vec<Replica>,
+    /// Why nothing is done for it.
+    pub(super) refused: Vec<Refusal>,
+    /// What is worth an event.
+    pub(super) notes: Vec<Note>,
+}
 
 /// What a kind is reached by, and what it reads before deciding.
+#[allow(async_fn_in_trait, reason = "no other crate implements it")]
 pub(super) trait Reached: Kind {
-    /// The objects of this kind that should be looked at again.
-    fn reached(touched: &Touched, store: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>>;
+    /// Its objects are let go only after [`Reached::farewell`].
+    const FINALIZED: bool;
 
-    /// What the servers report of the object, and the pulls that it starts; nothing for kinds without servers.
-    fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica>;
+    /// Makes the objects of a scope known to all.
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>);
+
+    /// The objects of this kind that should be looked at again.
+    fn reached(
+        touched: &Touched,
+        store: &Store<DeserializeGuard<Self>>,
+        settings: &Settings,
+    ) -> Vec<ObjectRef<DeserializeGuard<Self>>>;
+
+    /// What the servers report of the object, and the work that it starts; nothing for kinds without servers.
+    fn observe(&self, owner: &Owner, context: &Context) -> Observed;
+
+    /// The status to write: what changes often is held back for a moment.
+    fn calm(&self, status: Value, context: &Context) -> Value;
+
+    /// What is left to do once the status is written.
+    fn conclude(
+        &self,
+        owner: &Owner,
+        observed: &Observed,
+        status: &Value,
+        context: &Context,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Ends what was begun for an object that is going; how long to wait when that is not over.
+    fn farewell(
+        &self,
+        owner: &Owner,
+        context: &Context,
+    ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
 
     /// An object of that name is gone: whatever was kept for it is dropped.
     fn forget(namespace: &str, name: &str, context: &Context);
 }
 
 impl Reached for LMDeployment {
-    fn reached(touched: &Touched, _: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
+    const FINALIZED: bool = false;
+
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>) {
+        index.add_stacks(store);
+    }
+
+    fn reached(
+        touched: &Touched,
+        _: &Store<DeserializeGuard<Self>>,
+        _: &Settings,
+    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
         let Touched::Child { namespace, stack, .. } = touched else {
             return vec![];
         };
         vec![ObjectRef::new(stack).within(namespace)]
     }
 
-    fn replicas(&self, _: &Owner, _: &Context) -> Vec<Replica> {
-        vec![]
+    fn observe(&self, _: &Owner, _: &Context) -> Observed {
+        Observed::default()
     }
 
-    fn forget(namespace: &str, name: &str, context: &Context) {
-        context.fleet.forget(&(namespace.to_string(), name.to_string()));
-    }
-}
-
-impl Reached for OllamaModel {
-    /// Models are not told apart by their stack in the store; pods and servers change rarely enough to look at all.
-    fn reached(touched: &Touched, store: &Store<DeserializeGuard<Self>>) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
-        let (Touched::Child {
-            namespace,
-            stack,
-            pod: true,
-        }
-        | Touched::Servers { namespace, name: stack }) = touched
-        else {
-            return vec![];
-        };
-        let targets = |model: &Self| {
-            model.spec.target.deployment_ref.name == *stack && model.namespace().as_deref() == Some(namespace)
-        };
-        let models = store
-            .state()
-            .into_iter()
-            .filter(|object| object.0.as_ref().is_ok_and(targets));
-        models.map(|object| ObjectRef::from_obj(&*object)).collect()
+    fn calm(&self, status: Value, _: &Context) -> Value {
+        status
     }
 
-    fn replicas(&self, owner: &Owner, context: &Context) -> Vec<Replica> {
-        let Ok(model) = self.spec.model() else { return vec![] };
-        let stack = (owner.namespace.clone(), self.spec.target.deployment_ref.name.clone());
-        let live = context.cache.shelf(&stack.0, &stack.1);
-        let pods: Vec<Address> = all::<Pod>(&live).filter_map(address).collect();
-        let servers = context.fleet.servers(&stack, &pods, &model);
-        let (actions, replicas) = plan(&model, self.spec.policy(), &servers);
-        let wish = format!("{}/{}", owner.uid, self.metadata.generation.unwrap_or_default());
-        for Action::Pull(pod) in actions {
-            if let Some(address) = pods.iter().find(|a| a.pod == pod) {
-                context
-                    .fleet
-                    .pull(&address.uid, &model, self.spec.insecure == Some(true), &wish);
-            }
-        }
-        replicas
+    async fn conclude(&self, _: &Owner, _: &Observed, _: &Value, _: &Context) -> Result<(), Error> {
+        Ok(())
     }
 
-    fn forget(_: &str, _: &str, _: &Context) {
-        // A pull that two objects share goes on for the other; one that nobody wants ends with its pod.
+    async fn farewell(&self, _: &Owner, _: &Context) -> Result<Option<Duration>, Error> {
+        Ok(None)
     }
-}
 
-/// The address of a server's pod; `None` for other pods and for those that are going.
-fn address(pod: &DynamicObject) -> Option<Address> {
-    let of_ollama = pod
-        .labels()
-        .get("app.kubernetes.io/component")
-        .is_some_and(|c| c == ollama::NAME);
-    let phase = pod.data["status"]["phase"].as_str().unwrap_or_default();
-    if !of_ollama || pod.metadata.deletion_timestamp.is_some() || matches!(phase, "Succeeded" | "Failed") {
-        return None;
-    }
-    let container = pod.data["status"]["containerStatuses"]
-        .as_array()
-        .and_then(|c| c.first().cloned())
-        .unwrap_or_default();
-    let running = !container["state"]["running"].is_null();
-    let ip = pod.data["status"]["podIP"]
-        .as_str()
-        .and_then(|ip| ip.parse().ok())
-        .filter(|_| running);
-    Some(Address {
-        uid: pod.uid()?,
-        pod: pod.name_any(),
-        ip,
-        start: container["restartCount"].as_i64().unwrap_or(0),
-    })
+    fn forget(_: &str, _: &str, _: &Context) {}
 }

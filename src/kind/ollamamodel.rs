@@ -1,28 +1,38 @@
 //! `OllamaModel`: one model on one Ollama, on all its replicas.
 
+pub mod definition;
 pub mod plan;
+pub mod refresh;
+mod rules;
+pub mod sharing;
 mod status;
+pub mod target;
 
-use super::{Kind, Outcome, check_name};
+use super::{Kind, Outcome};
 use crate::base::crd::NameRule;
 use crate::base::hash;
-use crate::base::issue::{Issue, Review};
+use crate::base::issue::Review;
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::{Object, Owner};
 use crate::base::seen::Seen;
 use crate::base::settings::Settings;
 use crate::component::common::PullPolicy;
+use definition::{Derived, Message};
 use jiff::Timestamp;
-use kube::CustomResource;
 use kube::core::DynamicObject;
+use kube::{CustomResource, ResourceExt};
+use plan::Wish;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 pub use status::{OllamaModelStatus, ReplicaStatus};
+use std::collections::BTreeMap;
+pub use target::{Place, Target};
+use validator::Validate;
 
 /// Which model, and where.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Validate)]
 #[kube(
     group = "ollama.smithforge.dev",
     version = "v1alpha1",
@@ -32,7 +42,7 @@ pub use status::{OllamaModelStatus, ReplicaStatus};
     category = "llm",
     status = "OllamaModelStatus",
     derive = "PartialEq",
-    doc = "One model on one Ollama, on all its replicas.",
+    doc = "One model on one Ollama, on all its replicas. The annotation ollama.smithforge.dev/refresh asks for it to be pulled again.",
     printcolumn = r#"{"name": "Model", "type": "string", "jsonPath": ".status.model"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
     printcolumn = r#"{"name": "Progress", "type": "integer", "jsonPath": ".status.progress", "description": "Percent"}"#,
@@ -41,44 +51,75 @@ pub use status::{OllamaModelStatus, ReplicaStatus};
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = fixed_fields()))]
+#[schemars(extend("x-kubernetes-validations" = rules::schema()))]
 pub struct OllamaModelSpec {
     /// The model, as Ollama names it: `[host[:port]/][namespace/]model[:tag]`.
-    #[schemars(length(min = 1, max = 512))]
+    #[validate(length(min = 1, max = 512))]
     pub name: String,
     /// The tag, where the name has none. Default: latest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 80))]
+    #[validate(length(min = 1, max = 80))]
     pub tag: Option<String>,
-    /// When it is pulled. Default: `IfNotPresent`.
+    /// When it is pulled: `IfNotPresent`, `Always` (once for every server that starts), or `Never`. Default: `IfNotPresent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
     /// Pull by plain http. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure: Option<bool>,
-    /// The Ollama that should hold it.
-    pub target: Target,
-}
-
-/// An Ollama.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// The stack whose Ollama it is.
-    pub deployment_ref: DeploymentRef,
-}
-
-/// A stack of the same namespace.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeploymentRef {
-    /// Its kind. Default: `LMDeployment`.
+    /// The digest of its manifest that is expected, as `sha256:` and 64 digits or the digits alone. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub kind: Option<String>,
-    /// Its name.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
+    #[validate(length(min = 64, max = 71))]
+    pub digest: Option<String>,
+    /// The Ollama that should hold it. Default: the one that the operator was told (`--ollama-api-url`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub target: Option<Target>,
+    /// The model that it is made from on the server; pulled first where it is not there. Default: it is pulled itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 512))]
+    pub from: Option<String>,
+    /// Instructions of a derived model. Default: those of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 65536))]
+    pub system: Option<String>,
+    /// Parameters of a derived model, such as `{temperature: 0.5, stop: [a, b]}`. Default: those of its base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 32))]
+    #[schemars(schema_with = "rules::parameters")]
+    pub parameters: Option<BTreeMap<String, Value>>,
+    /// The template of a derived model, in Go's language. Default: that of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 65536))]
+    pub template: Option<String>,
+    /// The conversation that a derived model begins with. Default: that of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 64), nested)]
+    pub messages: Option<Vec<Message>>,
+    /// The licence of a derived model. Default: that of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 65536))]
+    pub license: Option<String>,
+    /// Adapters of a derived model: names of files with the digests under which the servers have them. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 8))]
+    pub adapters: Option<BTreeMap<String, String>>,
+    /// Load it as soon as it is there, for this long: `10m`, seconds, or -1 for ever. Default: not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::base::crd::quantity")]
+    pub keep_alive: Option<Value>,
+    /// What becomes of it on the servers when the last object that names it is deleted: `Delete` or `Retain`. Default: `Delete`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+}
+
+/// What becomes of a model on the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(transform = crate::base::crd::choice)]
+pub enum DeletionPolicy {
+    /// It goes.
+    Delete,
+    /// It stays.
+    Retain,
 }
 
 impl Kind for OllamaModel {
@@ -92,48 +133,8 @@ impl Kind for OllamaModel {
         // Nothing is constant and absent: the tag belongs to the name, and the policy is computed at each reconcile.
     }
 
-    fn check(&self, old: Option<&Self>, _settings: &Settings) -> Review {
-        let mut issues = check_name(self);
-        let spec = &self.spec;
-        if let Err(why) = spec.model() {
-            let (path, value) = match &spec.tag {
-                Some(tag) if ModelName::parse(&spec.name).is_ok() => ("spec.tag", tag),
-                _ => ("spec.name", &spec.name),
-            };
-            issues.push(Issue::invalid(path, "model-name", value.as_str(), why).fatal());
-        }
-        if spec.pull_policy == Some(PullPolicy::Never) && spec.insecure == Some(true) {
-            issues.push(Issue::forbidden(
-                "spec.insecure",
-                "insecure",
-                "does nothing with pullPolicy Never; remove it",
-            ));
-        }
-        let reference = &spec.target.deployment_ref;
-        if reference.kind.as_deref().is_some_and(|k| k != "LMDeployment") {
-            let kind = reference.kind.as_deref().unwrap_or_default();
-            issues
-                .push(Issue::unsupported("spec.target.deploymentRef.kind", "target", kind, &["LMDeployment"]).fatal());
-        }
-        if !names::is_dns_label(&reference.name, names::LONGEST_NAME) {
-            let detail = "is not the name of a stack";
-            issues.push(
-                Issue::invalid(
-                    "spec.target.deploymentRef.name",
-                    "target",
-                    reference.name.as_str(),
-                    detail,
-                )
-                .fatal(),
-            );
-        }
-        if let Some(old) = old {
-            issues.extend(self.immutable(old));
-        }
-        Review {
-            issues,
-            warnings: vec![],
-        }
+    fn check(&self, old: Option<&Self>, settings: &Settings) -> Review {
+        rules::check(self, old, settings)
     }
 
     fn desired(&self, _seen: &Seen<'_>) -> Vec<Object> {
@@ -146,43 +147,37 @@ impl Kind for OllamaModel {
 }
 
 impl OllamaModel {
-    fn immutable(&self, old: &Self) -> Vec<Issue> {
-        let key = |spec: &OllamaModelSpec| spec.model().map(|m| m.key());
-        let fields = [
-            ("spec.name", key(&self.spec) == key(&old.spec)),
-            (
-                "spec.target",
-                self.spec.target.deployment_ref.is(&old.spec.target.deployment_ref),
+    /// What is declared, for the plan; `None` for what is no model's name.
+    #[must_use]
+    pub fn wish(&self, now: Timestamp) -> Option<Wish> {
+        let digest = self.spec.digest.as_ref();
+        let plain = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+        Some(Wish {
+            name: self.spec.model().ok()?,
+            policy: self.spec.policy(),
+            digest: digest.map(|d| d.strip_prefix("sha256:").unwrap_or(d).to_lowercase()),
+            derived: Derived::of(&self.spec),
+            refresh: self.refresh(now),
+            keep_alive: self.spec.keep_alive.as_ref().map(plain),
+            token: format!(
+                "{}/{}",
+                self.uid().unwrap_or_default(),
+                self.metadata.generation.unwrap_or_default()
             ),
-        ];
-        let issue = |(path, _)| Issue::forbidden(path, "immutable", FIXED).fatal();
-        fields.into_iter().filter(|(_, same)| !same).map(issue).collect()
-    }
-}
-
-const FIXED: &str = "cannot be changed; make another OllamaModel";
-
-/// The same in CEL. The tag may move from its field into the name and back, and Ollama tells no cases apart.
-fn fixed_fields() -> Value {
-    let full = |of: &str| format!("({of}.name + (has({of}.tag) ? ':' + {of}.tag : '')).lowerAscii()");
-    let name = |of: &str| format!("({0}.endsWith(':latest') ? {0} : {0} + ':latest')", full(of));
-    let target = |of: &str| {
-        let target = format!("{of}.target.deploymentRef");
-        format!("(has({target}.kind) ? {target}.kind : 'LMDeployment') + '/' + {target}.name")
-    };
-    let rule = |field: &str, value: &dyn Fn(&str) -> String| {
-        json!({
-            "rule": format!("{} == {}", value("self"), value("oldSelf")),
-            "message": format!("{field} {FIXED}"), "fieldPath": format!(".{field}"),
         })
-    };
-    json!([rule("name", &name), rule("target", &target)])
-}
+    }
 
-impl DeploymentRef {
-    fn is(&self, other: &Self) -> bool {
-        let kind = |of: &Self| of.kind.clone().unwrap_or_else(|| "LMDeployment".into());
-        self.name == other.name && kind(self) == kind(other)
+    /// Every model that the object needs: its own, and the one that it is made from.
+    #[must_use]
+    pub fn needs(&self) -> Vec<ModelName> {
+        let base = self.spec.from.as_deref().and_then(|from| ModelName::parse(from).ok());
+        self.spec.model().ok().into_iter().chain(base).collect()
+    }
+
+    /// True when the model stays on its servers.
+    #[must_use]
+    pub fn retains(&self) -> bool {
+        self.spec.deletion_policy == Some(DeletionPolicy::Retain)
     }
 }
 

@@ -1,31 +1,42 @@
 //! One Ollama server over HTTP.
 
-use super::words::{self, Line, Tally};
+mod stream;
+
+use super::words;
 use crate::base::condition::Reason;
 use crate::base::seen::Failure;
+use crate::kind::ollamamodel::definition::Shown;
 use crate::kind::ollamamodel::plan::Held;
 use futures::StreamExt;
+use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
-use std::net::IpAddr;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// A question that is not a pull is answered in this time.
 const ANSWER: Duration = Duration::from_secs(10);
-/// A pull without a new byte for this long is cut; Ollama itself would wait for ever (facts, testbed-ollama 3).
-const STALL: Duration = Duration::from_secs(60);
-/// Checking the digest of a large model is silent.
-const VERIFY: Duration = Duration::from_secs(1800);
-/// A list of models longer than this is no list of models. Bytes.
+/// Loading a large model into memory takes a while.
+const LOAD: Duration = Duration::from_secs(600);
+/// An answer longer than this is none of Ollama's. Bytes.
 const LONGEST_ANSWER: usize = 16 << 20;
-/// A line of a pull longer than this is no line of a pull. Bytes.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// A server.
 #[derive(Clone, Debug)]
 pub struct Ollama {
     http: reqwest::Client,
     url: String,
+    stall: Duration,
+}
+
+/// Why a server did not say what it has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Silence {
+    /// For the status.
+    pub failure: Failure,
+    /// It took the question, and never answered.
+    pub hangs: bool,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +51,8 @@ struct Tag {
     digest: String,
     #[serde(default)]
     size: i64,
+    #[serde(default)]
+    modified_at: String,
 }
 
 /// The HTTP client for all servers: no redirects, since a server must not send the operator elsewhere.
@@ -55,17 +68,13 @@ pub fn http() -> reqwest::Result<reqwest::Client> {
 }
 
 impl Ollama {
-    /// The server at that address of a pod.
+    /// The server at that URL; a pull without a new byte for `stall` is cut.
     #[must_use]
-    pub fn new(http: reqwest::Client, address: IpAddr, port: i32) -> Self {
-        let host = if address.is_ipv6() {
-            format!("[{address}]")
-        } else {
-            address.to_string()
-        };
+    pub fn new(http: reqwest::Client, url: impl Into<String>, stall: Duration) -> Self {
         Self {
             http,
-            url: format!("http://{host}:{port}"),
+            url: url.into(),
+            stall,
         }
     }
 
@@ -73,114 +82,134 @@ impl Ollama {
     ///
     /// # Errors
     /// `ServerUnreachable` when it does not answer, or not as Ollama does.
-    pub async fn models(&self) -> Result<Vec<Held>, Failure> {
-        let ask = async {
-            let answer = self
-                .http
-                .get(format!("{}/api/tags", self.url))
-                .send()
-                .await?
-                .error_for_status()?;
-            let mut body = vec![];
-            let mut stream = answer.bytes_stream();
-            while let Some(chunk) = stream.next().await {
-                body.extend_from_slice(&chunk?);
-                if body.len() > LONGEST_ANSWER {
-                    break;
-                }
-            }
-            Ok::<_, reqwest::Error>(body)
-        };
-        let body = timeout(ANSWER, ask)
+    pub async fn models(&self) -> Result<Vec<Held>, Silence> {
+        let told = |failure| Silence { failure, hangs: false };
+        let asked = self.http.get(self.at("/api/tags")).timeout(ANSWER).send().await;
+        let answer = asked.map_err(|e| Silence {
+            hangs: e.is_timeout() && !e.is_connect(),
+            failure: unreachable(&plain(&e)),
+        })?;
+        let tags: Tags = read(ok(answer, "/api/tags").await.map_err(told)?, "/api/tags")
             .await
-            .map_err(|_| unreachable("no answer in 10 s"))?
-            .map_err(|e| unreachable(&plain(&e)))?;
-        let tags: Tags =
-            serde_json::from_slice(&body).map_err(|_| unreachable("/api/tags is not what Ollama answers"))?;
-        Ok(tags
-            .models
-            .into_iter()
-            .map(|t| Held {
-                name: t.name,
-                digest: t.digest,
-                size: t.size,
-            })
-            .collect())
+            .map_err(told)?;
+        let held = |t: Tag| Held {
+            name: t.name,
+            digest: t.digest,
+            size: t.size,
+            modified: t.modified_at,
+        };
+        Ok(tags.models.into_iter().map(held).collect())
     }
 
-    /// Pulls a model, and tells of each change in how far it is. Dropping the future ends the download; the server
-    /// keeps what it has and goes on from there at the next pull.
+    /// What it shows of a model.
     ///
     /// # Errors
-    /// Whatever Ollama says; `PullStalled` when no byte comes; `InvalidStream` when the stream makes no sense or ends
-    /// without success.
-    pub async fn pull(&self, model: &str, insecure: bool, mut told: impl FnMut(i64, i64)) -> Result<(), Failure> {
-        let body = serde_json::json!({"model": model, "insecure": insecure, "stream": true});
-        let ask = self.http.post(format!("{}/api/pull", self.url)).json(&body).send();
-        let answer = timeout(STALL, ask)
-            .await
-            .map_err(|_| stalled())?
-            .map_err(|e| unreachable(&plain(&e)))?;
-        if !answer.status().is_success() {
-            return Err(refused(answer).await);
+    /// `UnknownModel` when it has not got it, else as [`Ollama::models`].
+    pub async fn show(&self, model: &str) -> Result<Shown, Failure> {
+        let answer = self
+            .send(Method::POST, "/api/show", &json!({"model": model}), ANSWER)
+            .await?;
+        read(ok(answer, "/api/show").await?, "/api/show").await
+    }
+
+    /// Takes a model away; one that is not there is away already.
+    ///
+    /// # Errors
+    /// What the server says, or that it does not answer.
+    pub async fn delete(&self, model: &str) -> Result<(), Failure> {
+        let answer = self
+            .send(Method::DELETE, "/api/delete", &json!({"model": model}), ANSWER)
+            .await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => ok(answer, "/api/delete").await.map(drop),
         }
-        let mut stream = answer.bytes_stream();
-        let (mut buffer, mut tally) = (vec![], Tally::default());
-        let (mut bytes, mut moved) = (tally.bytes(), Instant::now());
-        loop {
-            let patience = if tally.verifying { VERIFY } else { STALL };
-            let Ok(next) = tokio::time::timeout_at(moved + patience, stream.next()).await else {
-                return Err(stalled());
-            };
-            let Some(chunk) = next else { break };
-            buffer.extend_from_slice(&chunk.map_err(|e| invalid(&format!("the stream broke: {}", plain(&e))))?);
-            let verifying = tally.verifying;
-            take_lines(&mut buffer, &mut tally)?;
-            if tally.bytes() != bytes || tally.verifying != verifying {
-                (bytes, moved) = (tally.bytes(), Instant::now());
-                told(bytes.0, bytes.1);
-            } else if moved.elapsed() > patience {
-                // Lines go on when nothing moves.
-                return Err(stalled());
-            }
+    }
+
+    /// Gives a model a second name.
+    ///
+    /// # Errors
+    /// What the server says, or that it does not answer.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let body = json!({"source": from, "destination": to});
+        let answer = self.send(Method::POST, "/api/copy", &body, ANSWER).await?;
+        ok(answer, "/api/copy").await.map(drop)
+    }
+
+    /// True when a model is in memory.
+    ///
+    /// # Errors
+    /// As [`Ollama::models`].
+    pub async fn is_loaded(&self, key: &str) -> Result<bool, Failure> {
+        let asked = self.http.get(self.at("/api/ps")).timeout(ANSWER).send().await;
+        let answer = asked.map_err(|e| unreachable(&plain(&e)))?;
+        let tags: Tags = read(ok(answer, "/api/ps").await?, "/api/ps").await?;
+        Ok(tags.models.iter().any(|t| t.name.to_lowercase() == key))
+    }
+
+    /// Loads a model and keeps it for that long.
+    ///
+    /// # Errors
+    /// What the server says, or that it does not answer.
+    pub async fn load(&self, model: &str, keep_alive: &str) -> Result<(), Failure> {
+        let keep: Value = keep_alive.parse::<i64>().map_or_else(|_| keep_alive.into(), Into::into);
+        let body = json!({"model": model, "keep_alive": keep});
+        let answer = self.send(Method::POST, "/api/generate", &body, LOAD).await?;
+        if answer.status() != StatusCode::BAD_REQUEST {
+            return ok(answer, "/api/generate").await.map(drop);
         }
-        if tally.succeeded {
-            Ok(())
-        } else {
-            Err(invalid("the stream ended without success"))
-        }
+        // Models that only embed refuse to generate.
+        let body = json!({"model": model, "keep_alive": keep, "input": ""});
+        let answer = self.send(Method::POST, "/api/embed", &body, LOAD).await?;
+        ok(answer, "/api/embed").await.map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &Value, patience: Duration) -> Result<Response, Failure> {
+        let request = self.http.request(method, self.at(path)).json(body).timeout(patience);
+        request.send().await.map_err(|e| unreachable(&plain(&e)))
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
     }
 }
 
-fn take_lines(buffer: &mut Vec<u8>, tally: &mut Tally) -> Result<(), Failure> {
-    while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
-        let line: Vec<u8> = buffer.drain(..=end).collect();
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let line: Line =
-            serde_json::from_slice(&line).map_err(|_| invalid("a line of the stream is not what Ollama sends"))?;
-        tally.take(line)?;
-    }
-    if buffer.len() > LONGEST_LINE {
-        Err(invalid("a line of the stream has no end"))
-    } else {
-        Ok(())
-    }
-}
-
-/// Errors before the first line come with a status of their own and `{"error": …}`.
-async fn refused(answer: reqwest::Response) -> Failure {
+/// An answer that is good; one that is not tells Ollama's own words, and never the body of something else.
+async fn ok(answer: Response, path: &str) -> Result<Response, Failure> {
     let status = answer.status();
-    let body: Option<Line> = timeout(ANSWER, answer.json()).await.ok().and_then(Result::ok);
-    match body.and_then(|l| l.error) {
-        Some(error) => words::failure(&error),
-        None => invalid(&format!("the server answered {status} to the pull")),
+    if status.is_success() {
+        return Ok(answer);
     }
+    Err(match said(answer).await {
+        Some(error) => words::failure(&error),
+        None => unreachable(&format!("{path} is answered with {status}")),
+    })
+}
+
+/// The `{"error": …}` of an answer.
+async fn said(answer: Response) -> Option<String> {
+    let body: Value = timeout(ANSWER, read(answer, "")).await.ok()?.ok()?;
+    Some(body["error"].as_str()?.to_string())
+}
+
+/// A whole answer, as long as it is not too long.
+async fn read<T: DeserializeOwned>(answer: Response, path: &str) -> Result<T, Failure> {
+    let mut body = vec![];
+    let mut stream = answer.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk.map_err(|e| unreachable(&plain(&e)))?);
+        if body.len() > LONGEST_ANSWER {
+            return Err(unreachable(&format!("{path} is answered with more than 16 MiB")));
+        }
+    }
+    serde_json::from_slice(&body).map_err(|_| unreachable(&format!("{path} is not what Ollama answers")))
 }
 
 /// The innermost cause, without the URL: addresses of pods change.
 fn plain(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -192,19 +221,5 @@ fn unreachable(message: &str) -> Failure {
     Failure {
         reason: Reason::ServerUnreachable,
         message: format!("the server does not answer: {message}"),
-    }
-}
-
-fn invalid(message: &str) -> Failure {
-    Failure {
-        reason: Reason::InvalidStream,
-        message: message.into(),
-    }
-}
-
-fn stalled() -> Failure {
-    Failure {
-        reason: Reason::PullStalled,
-        message: "no byte came for a minute; the pull goes on from where it was".into(),
     }
 }

@@ -1,45 +1,54 @@
-//! All servers of the cluster: what each holds, and the bounded pulls that run on them, outside reconcile.
+//! All servers of the cluster: what each holds, and the bounded work that runs on them, outside reconcile.
 
+mod errands;
 mod server;
+mod work;
 
 use super::client::Ollama;
 use crate::base::model::ModelName;
-use crate::base::seen::Failure;
 use crate::base::settings::Models;
-use crate::component::ollama::PORT;
-use crate::kind::ollamamodel::plan::{Pull, Server};
+use crate::kind::ollamamodel::plan::{Action, Parting, Server, Wish};
+use crate::kind::ollamamodel::target::Place;
 use rand::Rng;
-use server::{Job, Known};
+use server::Known;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+pub use work::Order;
 
-/// A server is asked again after this long, give or take a fifth.
-const VERIFY: Duration = Duration::from_secs(600);
 /// Progress is told at most this often.
 const TELL: Duration = Duration::from_secs(5);
-/// Waits after failures: the first, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// A server that does not answer is asked again after at most this long.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A server that took that many questions in a row and answered none hangs.
+const HANGS: u32 = 3;
 
-/// A stack whose servers have news: namespace and name.
-pub type Stack = (String, String);
+/// Servers have news for the models at a place: for one of them, or for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Where the servers are.
+    pub place: Place,
+    /// The key of the model; none for all.
+    pub model: Option<String>,
+}
 
 /// A server as the cluster shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The uid of its pod.
-    pub uid: String,
-    /// The name of its pod.
+    /// What it is known by: the uid of its pod, or its address.
+    pub id: String,
+    /// The name of its pod, or its host.
     pub pod: String,
-    /// The address of its pod, once it has one.
-    pub ip: Option<IpAddr>,
+    /// What it writes to: servers with the same are worked on one at a time.
+    pub volume: String,
+    /// Where it is asked, once it has an address.
+    pub url: Option<String>,
     /// Changes with each start of the container: then the server is asked again.
     pub start: i64,
+    /// Its start-up gate has opened: from now on the kubelet judges it.
+    pub started: bool,
 }
 
 /// What is known of all servers.
@@ -47,168 +56,226 @@ pub struct Fleet {
     http: reqwest::Client,
     bounds: Models,
     all: Arc<Semaphore>,
-    servers: Mutex<HashMap<String, Known>>,
-    news: mpsc::UnboundedSender<Stack>,
+    state: Mutex<State>,
+    news: mpsc::UnboundedSender<News>,
+}
+
+#[derive(Default)]
+struct State {
+    servers: HashMap<String, Known>,
+    /// Turns at a volume.
+    volumes: HashMap<String, Arc<Semaphore>>,
 }
 
 impl Fleet {
-    /// A fleet without servers; news of stacks are sent to `news`.
+    /// A fleet without servers; news are sent to `news`.
     #[must_use]
-    pub fn new(http: reqwest::Client, bounds: Models, news: mpsc::UnboundedSender<Stack>) -> Arc<Self> {
+    pub fn new(http: reqwest::Client, bounds: Models, news: mpsc::UnboundedSender<News>) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(bounds.pulls.max(1)));
         Arc::new(Self {
             http,
             bounds,
             all,
-            servers: Mutex::default(),
+            state: Mutex::default(),
             news,
         })
     }
 
-    /// The servers of a stack as far as this model is concerned. Asks those that were not asked for a while, and
-    /// forgets those that are gone; a pull on them ends with them.
-    pub fn servers(self: &Arc<Self>, stack: &Stack, pods: &[Address], model: &ModelName) -> Vec<Server> {
-        let mut known = self.lock();
-        known.retain(|uid, k| k.stack != *stack || pods.iter().any(|p| p.uid == *uid));
-        pods.iter()
-            .map(|pod| {
-                let server = known
-                    .entry(pod.uid.clone())
-                    .or_insert_with(|| Known::new(stack, pod, &self.bounds));
-                if server.address != *pod {
-                    server.address = pod.clone();
-                    server.next = Some(Instant::now());
-                }
-                if server.address.ip.is_some() && server.next.is_some_and(|next| next <= Instant::now()) {
-                    server.next = None;
-                    tokio::spawn(Arc::clone(self).ask(pod.uid.clone()));
-                }
-                server.view(model)
-            })
-            .collect()
+    /// The servers at a place, as far as this model is concerned. Asks those that were not asked for a while, and
+    /// forgets those that are gone; work on them ends with them.
+    pub fn servers(self: &Arc<Self>, place: &Place, addresses: &[Address], wish: &Wish) -> Vec<Server> {
+        self.meet(place, addresses);
+        let state = self.lock();
+        let known = addresses.iter().filter_map(|a| state.servers.get(&a.id));
+        known.map(|server| server.view(wish)).collect()
     }
 
-    /// Starts a pull, unless it runs or its time has not come. A wish that is new (another object, or a changed one) need
-    /// not wait for what came of older ones.
-    pub fn pull(self: &Arc<Self>, uid: &str, model: &ModelName, insecure: bool, wish: &str) {
-        let mut known = self.lock();
-        let Some(server) = known.get_mut(uid) else { return };
-        let Some(ip) = server.address.ip else { return };
-        let job = server.pulls.entry(model.key()).or_insert_with(Job::new);
-        let anew = job.wishes.insert(wish.to_string());
-        if job.task.is_some() || (job.next > Instant::now() && !anew) {
-            return;
-        }
-        let task = Arc::clone(self).run(uid.to_string(), model.clone(), insecure, ip, Arc::clone(&server.slots));
-        job.task = Some(tokio::spawn(task).abort_handle());
-    }
-
-    /// Forgets a stack; its pulls end.
-    pub fn forget(&self, stack: &Stack) {
-        self.lock().retain(|_, k| k.stack != *stack);
-    }
-
-    async fn run(self: Arc<Self>, uid: String, model: ModelName, insecure: bool, ip: IpAddr, slots: Arc<Semaphore>) {
-        // Neither semaphore is ever closed, so waiting for a turn cannot fail.
-        let (_slot, _turn) = (slots.acquire_owned().await, Arc::clone(&self.all).acquire_owned().await);
-        self.change(&uid, &model, |job| job.state = Pull::Running(0, 0));
-        let mut told = Instant::now();
-        let server = Ollama::new(self.http.clone(), ip, PORT);
-        let result = server
-            .pull(&model.short(), insecure, |done, all| {
-                if let Some(server) = self.lock().get_mut(&uid)
-                    && let Some(job) = server.pulls.get_mut(&model.key())
-                {
-                    job.state = Pull::Running(done, all);
-                }
-                if told.elapsed() >= TELL {
-                    told = Instant::now();
-                    self.tell(&uid);
-                }
-            })
-            .await;
-        if result.is_ok() {
-            // What counts is what the server says it has.
-            self.look(&uid, &server).await;
-        }
-        self.finish(&uid, &model, result);
-    }
-
-    fn finish(self: &Arc<Self>, uid: &str, model: &ModelName, result: Result<(), Failure>) {
-        let mut wait = None;
-        self.change(uid, model, |job| {
-            job.task = None;
-            job.ended = Some(Instant::now());
-            match result {
-                Ok(()) => (job.state, job.failures) = (Pull::Done, 0),
-                Err(failure) => {
-                    let pause = if failure.reason.is_users() { BACKOFF.1 } else { backoff(job.failures, BACKOFF) };
-                    tracing::warn!(model = %model, reason = failure.reason.name(), message = failure.message, "pull failed");
-                    job.failures += 1;
-                    job.next = Instant::now() + pause;
-                    job.state = Pull::Waiting(Some(failure));
-                    wait = Some(pause);
-                }
+    /// Takes up the servers at a place.
+    pub fn meet(self: &Arc<Self>, place: &Place, addresses: &[Address]) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.servers.retain(|id, known| {
+            if !addresses.iter().any(|a| a.id == *id) {
+                known.places.remove(place);
             }
+            !known.places.is_empty()
         });
-        if let Some(pause) = wait {
-            self.tell_after(uid.to_string(), pause);
+        for address in addresses {
+            let permits = self.bounds.pulls_per_pod.max(1);
+            let turns = state.volumes.entry(address.volume.clone());
+            let turns = Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(permits))));
+            let known = state.servers.entry(address.id.clone());
+            let known = known.or_insert_with(|| Known::new(address, turns));
+            known.places.insert(place.clone());
+            if known.address != *address {
+                known.moved(address);
+            }
+            if known.is_due() {
+                known.next = None;
+                tokio::spawn(Arc::clone(self).ask(address.id.clone()));
+            }
+        }
+        let used = |volume: &String| state.servers.values().any(|k| k.address.volume == *volume);
+        state.volumes.retain(|volume, _| used(volume));
+    }
+
+    /// Does what a plan asks for, unless it is being done or its time has not come.
+    pub fn act(self: &Arc<Self>, action: &Action, wish: &Wish, insecure: bool) {
+        let (Action::Pull(id, token) | Action::Create(id, token) | Action::Copy(id, token)) = action else {
+            return self.errand(action, wish);
+        };
+        self.start(id, Order::new(wish, token, insecure));
+    }
+
+    /// Ends what a removal asks to end.
+    pub fn part(self: &Arc<Self>, parting: &Parting, model: &ModelName) {
+        match parting {
+            Parting::Cancel(id) => self.cancel(id, model),
+            Parting::Delete(id) => self.delete(id, model),
         }
     }
 
-    async fn ask(self: Arc<Self>, uid: String) {
-        let ip = self.lock().get(&uid).and_then(|k| k.address.ip);
-        let Some(ip) = ip else { return };
-        self.look(&uid, &Ollama::new(self.http.clone(), ip, PORT)).await;
-        self.tell(&uid);
+    /// Forgets every place but these, with the work there.
+    pub fn keep(&self, is_kept: impl Fn(&Place) -> bool) {
+        self.lock().servers.retain(|_, known| {
+            known.places.retain(&is_kept);
+            !known.places.is_empty()
+        });
     }
 
-    /// Asks a server for its models and notes when to ask again.
-    async fn look(self: &Arc<Self>, uid: &str, server: &Ollama) {
+    /// Names of models on the servers at a place, each with the number of servers.
+    #[must_use]
+    pub fn inventory(&self, place: &Place) -> HashMap<String, usize> {
+        let mut found = HashMap::new();
+        let state = self.lock();
+        for known in state.servers.values().filter(|k| k.places.contains(place)) {
+            known
+                .names()
+                .for_each(|name| *found.entry(name.clone()).or_default() += 1);
+        }
+        found
+    }
+
+    /// A pod at a place whose server hangs before its gate has opened; ids are never those of other pods.
+    #[must_use]
+    pub fn hung(&self, place: &Place) -> Option<Address> {
+        let state = self.lock();
+        let hung = |known: &&Known| known.places.contains(place) && !known.address.started && known.hangs >= HANGS;
+        state.servers.values().find(hung).map(|known| known.address.clone())
+    }
+
+    /// True when some other server answers now: what is silent is then the server, and not the network.
+    pub async fn reaches_others(&self, id: &str) -> bool {
+        let others: Vec<String> = {
+            let state = self.lock();
+            let others = state
+                .servers
+                .iter()
+                .filter(|(other, known)| *other != id && known.hangs == 0);
+            others
+                .filter_map(|(_, known)| known.address.url.clone())
+                .take(3)
+                .collect()
+        };
+        for url in others {
+            if self.server(url).models().await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn server(&self, url: String) -> Ollama {
+        Ollama::new(
+            self.http.clone(),
+            url,
+            Duration::from_secs(self.bounds.stall_seconds.max(1)),
+        )
+    }
+
+    async fn ask(self: Arc<Self>, id: String) {
+        let url = self.lock().servers.get(&id).and_then(|k| k.address.url.clone());
+        let Some(url) = url else { return };
+        self.look(&id, &self.server(url)).await;
+    }
+
+    /// Asks a server for its models, notes when to ask again, and tells what is new.
+    async fn look(self: &Arc<Self>, id: &str, server: &Ollama) {
         let answer = server.models().await;
-        let mut pause = None;
-        if let Some(known) = self.lock().get_mut(uid) {
-            known.silences = if answer.is_ok() { 0 } else { known.silences + 1 };
-            let wait = match &answer {
-                Ok(_) => jittered(VERIFY),
-                Err(_) => backoff(known.silences - 1, (Duration::from_secs(1), PATIENCE)),
+        let mut next = None;
+        if let Some(known) = self.lock().servers.get_mut(id) {
+            let changed = known.take(answer);
+            let wait = match known.silences {
+                0 => jittered(Duration::from_secs(self.bounds.verify_seconds.max(1))),
+                n => backoff(n - 1, (Duration::from_secs(1), PATIENCE)),
             };
             known.next = Some(Instant::now() + wait);
-            pause = Some(wait);
-            known.take(answer);
+            next = Some((wait, changed));
         }
-        if let Some(pause) = pause {
-            self.tell_after(uid.to_string(), pause);
+        if let Some((wait, changed)) = next {
+            if changed {
+                self.tell(id, None);
+            }
+            self.ask_after(id.to_string(), wait);
         }
     }
 
-    fn change(&self, uid: &str, model: &ModelName, change: impl FnOnce(&mut Job)) {
-        if let Some(job) = self.lock().get_mut(uid).and_then(|k| k.pulls.get_mut(&model.key())) {
-            change(job);
-        }
-        self.tell(uid);
+    /// Asks again when it is time, whether anybody looks or not: that is how a lost model is noticed.
+    fn ask_after(self: &Arc<Self>, id: String, pause: Duration) {
+        let fleet = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let Some(fleet) = fleet.upgrade() else { return };
+            let due = fleet.lock().servers.get_mut(&id).is_some_and(|known| {
+                let due = known.is_due();
+                if due {
+                    known.next = None;
+                }
+                due
+            });
+            if due {
+                fleet.ask(id).await;
+            }
+        });
     }
 
-    fn tell(&self, uid: &str) {
-        if let Some(stack) = self.lock().get(uid).map(|k| k.stack.clone()) {
+    /// Asks a server soon, whatever it said before.
+    fn ask_soon(self: &Arc<Self>, id: &str, pause: Duration) {
+        if let Some(known) = self.lock().servers.get_mut(id) {
+            known.next = Some(Instant::now() + pause);
+        }
+        self.ask_after(id.to_string(), pause);
+    }
+
+    fn tell(&self, id: &str, model: Option<&str>) {
+        let places = self
+            .lock()
+            .servers
+            .get(id)
+            .map(|k| k.places.clone())
+            .unwrap_or_default();
+        for place in places {
             // Nobody listens any more when the process ends.
-            let _ = self.news.send(stack);
+            let _ = self.news.send(News {
+                place,
+                model: model.map(str::to_string),
+            });
         }
     }
 
-    fn tell_after(self: &Arc<Self>, uid: String, pause: Duration) {
+    fn tell_after(self: &Arc<Self>, id: String, model: String, pause: Duration) {
         let fleet = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             if let Some(fleet) = fleet.upgrade() {
-                fleet.tell(&uid);
+                fleet.tell(&id, Some(&model));
             }
         });
     }
 
-    /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The maps are left whole by every holder, so a panic elsewhere does not spoil them.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

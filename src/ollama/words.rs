@@ -31,11 +31,20 @@ pub struct Line {
 /// How far a pull is: progress is told by layer, and only the sum says something.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    layers: BTreeMap<String, (i64, i64)>,
+    layers: BTreeMap<String, Layer>,
     /// The last line was `success`; nothing else means that the model is there.
     pub succeeded: bool,
     /// Bytes have all arrived and are being read again, which is silent for a large model.
     pub verifying: bool,
+}
+
+/// Bytes of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Layer {
+    /// That were there when it was first told of.
+    first: i64,
+    completed: i64,
+    total: i64,
 }
 
 impl Tally {
@@ -50,7 +59,11 @@ impl Tally {
         self.succeeded = line.status == "success";
         self.verifying = line.status.starts_with("verifying") || line.status.starts_with("writing");
         if let Some(digest) = line.digest {
-            self.layers.insert(digest, (line.completed, line.total));
+            let layer = self.layers.entry(digest).or_insert(Layer {
+                first: line.completed,
+                ..Layer::default()
+            });
+            (layer.completed, layer.total) = (line.completed, line.total);
         }
         Ok(())
     }
@@ -58,9 +71,16 @@ impl Tally {
     /// Bytes that have arrived, and bytes in all.
     #[must_use]
     pub fn bytes(&self) -> (i64, i64) {
-        self.layers.values().fold((0, 0), |(done, all), (completed, total)| {
-            (done + completed, all + total)
+        self.layers.values().fold((0_i64, 0_i64), |(done, all), layer| {
+            (done.saturating_add(layer.completed), all.saturating_add(layer.total))
         })
+    }
+
+    /// Bytes that arrived since the stream began, as far as it tells.
+    #[must_use]
+    pub fn fetched(&self) -> u64 {
+        let each = self.layers.values().map(|l| l.completed.saturating_sub(l.first).max(0));
+        each.fold(0_i64, i64::saturating_add).unsigned_abs()
     }
 }
 
@@ -76,7 +96,7 @@ pub fn failure(text: &str) -> Failure {
     } else if has(&["file does not exist", "model not found"]) {
         Reason::UnknownModel
     } else if has(&["digest mismatch"]) {
-        Reason::DigestMismatch
+        Reason::DamagedDownload
     } else if has(&[
         "pull model manifest",
         "dial tcp",
@@ -133,7 +153,7 @@ mod tests {
         );
         assert_eq!(
             reason("digest mismatch, file must be downloaded again: want sha256:5a, got sha256:cf"),
-            Reason::DigestMismatch
+            Reason::DamagedDownload
         );
         assert_eq!(reason("pull model manifest: 500: boom"), Reason::RegistryError);
         assert_eq!(reason("max retries exceeded: unexpected EOF"), Reason::RegistryError);

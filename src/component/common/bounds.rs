@@ -9,7 +9,8 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 const FLATTENED: &str = "common";
 
 /// Every bound that the value breaks.
-pub(super) fn check<T: Validate>(path: &str, value: &T) -> Vec<Issue> {
+#[must_use]
+pub fn check<T: Validate>(path: &str, value: &T) -> Vec<Issue> {
     value
         .validate()
         .err()

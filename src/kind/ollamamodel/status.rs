@@ -48,6 +48,9 @@ pub struct OllamaModelStatus {
     /// Its name with its tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The last refresh that was carried out: the token of the annotation, or the time where that was `true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
     /// The generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -90,42 +93,66 @@ pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: T
     let old = model.status.clone().unwrap_or_default();
     let replicas: Vec<Replica> = seen.replicas.iter().map(|r| remembered(r, &old)).collect();
     let replicas = &replicas[..];
-    let invalid = outcome.review.issues.iter().find(|i| i.fatal);
-    let state = if invalid.is_some() {
+    let stopped = stopped(outcome);
+    let state = if stopped.is_some() {
         ModelState::Failed
     } else {
         state(replicas)
     };
     let ready = replicas.iter().filter(|r| r.state == ModelState::Ready).count();
-    let failure = replicas
-        .iter()
-        .find_map(|r| r.failure.clone().filter(|_| r.state == ModelState::Failed));
-    let waiting = replicas.iter().find_map(|r| r.failure.clone());
-    let error = invalid
-        .map(ToString::to_string)
-        .or(failure.or(waiting).map(|f| f.message));
+    let failure = failure(replicas, stopped);
     let size = replicas.iter().find_map(|r| r.size);
-    let newly = old.last_pull_time.is_none() || old.state != Some(ModelState::Ready);
+    let digest = replicas.iter().find_map(|r| r.digest.clone());
+    let newly = old.last_pull_time.is_none() || old.state != Some(ModelState::Ready) || old.digest != digest;
     let pulled = replicas.iter().any(|r| r.pulled) && state == ModelState::Ready && newly;
     OllamaModelStatus {
         state: Some(state),
-        digest: replicas.iter().find_map(|r| r.digest.clone()),
+        digest,
         size,
         formatted_size: size.map(formatted),
         last_pull_time: if pulled { Some(Time(now)) } else { old.last_pull_time },
-        error,
+        error: failure.as_ref().map(|f| f.message.clone()),
         progress: Some(progress(replicas, state, old.progress)),
         replicas: Some(replicas.iter().map(ReplicaStatus::of).collect()),
         on: Some(format!("{ready}/{}", replicas.len())),
         model: model.spec.model().ok().map(|m| m.short()),
+        refresh_token: model.refreshed(replicas, now).or(old.refresh_token),
         observed_generation: model.metadata.generation,
         conditions: Some(condition::merge(
             &old.conditions.unwrap_or_default(),
-            states(state, model.spec.policy(), replicas, outcome),
+            states(model, state, failure, replicas, outcome),
             model.metadata.generation,
             now,
         )),
     }
+}
+
+/// Why nothing is done for the object at all.
+fn stopped(outcome: &Outcome) -> Option<Failure> {
+    let invalid = outcome.review.issues.iter().find(|i| i.fatal).map(|issue| Failure {
+        reason: Reason::Invalid,
+        message: issue.to_string(),
+    });
+    let refused = outcome.refused.first().map(|refusal| Failure {
+        reason: if refusal.conflict {
+            Reason::Conflict
+        } else {
+            Reason::TargetRefused
+        },
+        message: refusal.message.clone(),
+    });
+    invalid.or(refused)
+}
+
+/// What is told: what stopped it, else what failed, else what is waited for.
+fn failure(replicas: &[Replica], stopped: Option<Failure>) -> Option<Failure> {
+    let mut failed = replicas.iter().filter(|r| r.state == ModelState::Failed);
+    let failed = || failed.find_map(|r| r.failure.clone());
+    // What failed on a server that holds the model all the same is no reason for anything.
+    let mut waiting = replicas.iter().filter(|r| r.state != ModelState::Ready);
+    stopped
+        .or_else(failed)
+        .or_else(|| waiting.find_map(|r| r.failure.clone()))
 }
 
 /// A server that was not asked yet, as after a restart of the operator, is as it was: nothing flaps for it.
@@ -182,24 +209,30 @@ fn progress(replicas: &[Replica], state: ModelState, old: Option<i64>) -> i64 {
     }
 }
 
-fn states(state: ModelState, policy: PullPolicy, replicas: &[Replica], outcome: &Outcome) -> Vec<State> {
+fn states(
+    model: &OllamaModel,
+    state: ModelState,
+    failure: Option<Failure>,
+    replicas: &[Replica],
+    outcome: &Outcome,
+) -> Vec<State> {
     let issues: Vec<String> = outcome.review.issues.iter().map(ToString::to_string).collect();
     let valid = if issues.is_empty() {
         State::new("Valid", true, Reason::Accepted, "the manifest holds to every rule")
     } else {
         State::new("Valid", false, Reason::Invalid, issues.join("; "))
     };
-    let failure = replicas.iter().find_map(|r| r.failure.clone());
-    let (reason, message) = match (&failure, state) {
-        _ if !issues.is_empty() && state == ModelState::Failed => (Reason::Invalid, issues.join("; ")),
+    let (reason, message) = match (failure, state) {
         (_, ModelState::Ready) => (Reason::ModelsReady, "every server holds the model".into()),
         (Some(Failure { reason, message }), _) => match reason.way_out() {
-            Some(way_out) => (*reason, format!("{message}: {way_out}")),
-            None => (*reason, message.clone()),
+            Some(way_out) => (reason, format!("{message}: {way_out}")),
+            None => (reason, message),
         },
         (None, ModelState::Pulling) => (Reason::Pulling, "the model is being pulled".into()),
-        _ if replicas.is_empty() => (Reason::NoServer, "no server of the target is running yet".into()),
-        _ if policy == PullPolicy::Never => (Reason::NotPulled, "not there, and pullPolicy is Never".into()),
+        _ if replicas.is_empty() => (Reason::NoServer, no_server(model)),
+        _ if model.spec.policy() == PullPolicy::Never => {
+            (Reason::NotPulled, "not there, and pullPolicy is Never".into())
+        }
         _ => (Reason::Pulling, "waits for its turn to be pulled".into()),
     };
     let ready = state == ModelState::Ready;
@@ -210,6 +243,16 @@ fn states(state: ModelState, policy: PullPolicy, replicas: &[Replica], outcome: 
         State::new("Stalled", stuck, reason, &message),
         valid,
     ]
+}
+
+fn no_server(model: &OllamaModel) -> String {
+    let target = model.spec.target.clone().unwrap_or_default();
+    let stack = target.deployment_ref.map(|d| format!("of LMDeployment {}", d.name));
+    let service = target.service.map(|s| format!("behind Service {}", s.name));
+    format!(
+        "no server {} is running yet",
+        stack.or(service).unwrap_or_else(|| "of the target".into())
+    )
 }
 
 /// Bytes for people, in the decimal units that Ollama prints.
@@ -227,7 +270,11 @@ impl ReplicaStatus {
             pod: replica.pod.clone(),
             state: replica.state,
             digest: replica.digest.clone(),
-            error: replica.failure.clone().map(|f| f.message),
+            error: replica
+                .failure
+                .clone()
+                .filter(|_| replica.state != ModelState::Ready)
+                .map(|f| f.message),
         }
     }
 }
@@ -246,6 +293,7 @@ mod tests {
             failure: None,
             progress,
             pulled: false,
+            refreshed: None,
         }
     }
 

@@ -1,0 +1,80 @@
+//! Our finalizer on objects whose end takes work, set and removed by patches that lose against any other change.
+
+use super::Context;
+use super::apply::Error;
+use crate::base::object::FINALIZER;
+use crate::kind::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde_json::{Value, json};
+
+/// Finalizers that we set, and those that the older operators left: removed when an object goes, so that nothing hangs.
+pub const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama.smithforge.dev/finalizer"];
+
+/// Sets our finalizer where it is missing. False when the object has changed meanwhile, or is gone: then nothing may
+/// be done for it, since nobody would undo it.
+pub(super) async fn ensure<K>(context: &Context, meta: &ObjectMeta) -> Result<bool, Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let mut all = meta.finalizers.clone().unwrap_or_default();
+    if all.iter().any(|f| f == FINALIZER) {
+        return Ok(true);
+    }
+    all.push(FINALIZER.into());
+    let set = json!({"op": "add", "path": "/metadata/finalizers", "value": all});
+    patch::<K>(context, meta, set, "set the finalizer of").await
+}
+
+/// Takes our finalizers off an object that is going, unless someone changed it meanwhile.
+pub(super) async fn release<K>(context: &Context, meta: &ObjectMeta) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let all = meta.finalizers.clone().unwrap_or_default();
+    let left: Vec<&String> = all.iter().filter(|f| !FINALIZERS.contains(&f.as_str())).collect();
+    if left.len() == all.len() {
+        return Ok(());
+    }
+    let set = json!({"op": "replace", "path": "/metadata/finalizers", "value": left});
+    // An object that changed comes again with the watch.
+    patch::<K>(context, meta, set, "remove the finalizers of")
+        .await
+        .map(drop)
+}
+
+/// Sets an annotation, unless someone changed the object meanwhile.
+pub(super) async fn annotate<K>(context: &Context, meta: &ObjectMeta, key: &str, value: &str) -> Result<(), Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+    let set = json!({"op": "replace", "path": path, "value": value});
+    patch::<K>(context, meta, set, "annotate").await.map(drop)
+}
+
+/// True when the object was as it was seen, and the change was made.
+async fn patch<K>(context: &Context, meta: &ObjectMeta, change: Value, what: &str) -> Result<bool, Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else {
+        return Ok(false);
+    };
+    let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
+    let patch: json_patch::Patch =
+        serde_json::from_value(json!([unchanged, change])).map_err(|e| Error::Json(name.clone(), e))?;
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let (parameters, patch) = (PatchParams::default(), Patch::Json::<Value>(patch));
+    match api.patch_metadata(name, &parameters, &patch).await {
+        Ok(_) => Ok(true),
+        // Gone, or changed: a failed test is 422.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(false),
+        Err(source) => Err(Error::Api {
+            what: format!("{what} {} {name}", K::kind(&())),
+            source: Box::new(source),
+        }),
+    }
+}

@@ -1,0 +1,97 @@
+//! Servers that hang before their start-up gate has opened: no liveness probe runs yet, so nobody else restarts them.
+
+use super::apply::Error;
+use super::{Context, report};
+use crate::base::condition::Reason;
+use crate::kind::ollamamodel::Place;
+use crate::kind::ollamamodel::plan::Note;
+use crate::ollama::fleet::Address;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One server of a stack is restarted in this time, at most.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// When each stack last had a server restarted.
+#[derive(Default)]
+pub(super) struct Restarts(Mutex<HashMap<Place, Instant>>);
+
+impl Restarts {
+    /// Restarts a server that hangs, while others answer: a fault of the network must not cost anyone their models.
+    pub(super) async fn mind(&self, place: &Place, context: &Context) -> Result<(), Error> {
+        let Place::Stack(namespace, stack) = place else {
+            return Ok(());
+        };
+        let Some(hung) = context.fleet.hung(place) else {
+            return Ok(());
+        };
+        if !self.is_due(place) || !context.fleet.reaches_others(&hung.id).await {
+            return Ok(());
+        }
+        if !self.take(place) {
+            return Ok(());
+        }
+        tracing::warn!(
+            namespace,
+            stack,
+            pod = hung.pod,
+            "restarting a server that hangs before its gate has opened"
+        );
+        delete(namespace, &hung, context).await?;
+        let message = format!(
+            "Pod {} took questions and answered none before its models were there; it was replaced",
+            hung.pod
+        );
+        if let Some(object) = context.index.stack(namespace, stack) {
+            report::note(
+                context,
+                &object,
+                &Note {
+                    reason: Reason::Restarted,
+                    message,
+                },
+            )
+            .await;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, place: &Place) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(place).is_none_or(|at| at.elapsed() >= PAUSE)
+    }
+
+    /// True for the one that may restart now.
+    fn take(&self, place: &Place) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, at| at.elapsed() < PAUSE);
+        let free = !all.contains_key(place);
+        all.entry(place.clone()).or_insert_with(Instant::now);
+        free
+    }
+}
+
+async fn delete(namespace: &str, hung: &Address, context: &Context) -> Result<(), Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let parameters = DeleteParams {
+        // It answers nobody, so it has nothing to finish.
+        grace_period_seconds: Some(1),
+        preconditions: Some(Preconditions {
+            uid: Some(hung.id.clone()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&hung.pod, &parameters).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error::Api {
+            what: format!("delete Pod {}", hung.pod),
+            source: Box::new(source),
+        }),
+    }
+}

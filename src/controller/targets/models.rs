@@ -1,0 +1,200 @@
+//! Models: what their servers report, and the work that follows from it.
+
+use super::{Observed, Reached};
+use crate::base::condition::Reason;
+use crate::base::object::Owner;
+use crate::base::seen::ModelState;
+use crate::base::settings::Settings;
+use crate::controller::apply::Error;
+use crate::controller::cache::Touched;
+use crate::controller::index::Index;
+use crate::controller::places::Found;
+use crate::controller::reconcile::now;
+use crate::controller::{Context, finalizer, memory, report};
+use crate::kind::Refusal;
+use crate::kind::ollamamodel::plan::{Note, plan};
+use crate::kind::ollamamodel::refresh::REFRESH;
+use crate::kind::ollamamodel::{OllamaModel, Place};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Progress is written at most this often.
+const PACE: Duration = Duration::from_secs(5);
+
+impl Reached for OllamaModel {
+    const FINALIZED: bool = true;
+
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>) {
+        index.add_models(store);
+    }
+
+    fn reached(
+        touched: &Touched,
+        store: &Store<DeserializeGuard<Self>>,
+        settings: &Settings,
+    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
+        if matches!(touched, Touched::Child { pod: false, .. }) {
+            return vec![];
+        }
+        let all = store.state().into_iter();
+        let concerned = |model: &Self| {
+            model
+                .place(settings)
+                .is_some_and(|place| model.is_touched(touched, &place))
+        };
+        all.filter(|object| object.0.as_ref().is_ok_and(concerned))
+            .map(|object| ObjectRef::from_obj(&*object))
+            .collect()
+    }
+
+    fn observe(&self, _: &Owner, context: &Context) -> Observed {
+        let mut observed = Observed::default();
+        let (Some(place), Some(wish)) = (self.place(&context.settings), self.wish(now())) else {
+            return observed;
+        };
+        let addresses = match context.places.find(&place) {
+            Found::Servers(addresses) => addresses,
+            Found::Unknown | Found::Missing => return observed,
+            Found::Refused(message) => {
+                observed.refused.push(Refusal {
+                    conflict: false,
+                    message,
+                });
+                return observed;
+            }
+        };
+        let others = self.sharers(context, &wish.name.key());
+        let same = others
+            .iter()
+            .filter(|o| o.spec.model().is_ok_and(|m| m.key() == wish.name.key()));
+        if let Some(elder) = self.elder(same) {
+            let message = self.conflict(elder);
+            observed.refused.push(Refusal {
+                conflict: true,
+                message,
+            });
+            return observed;
+        }
+        let servers = context.fleet.servers(&place, &addresses, &wish);
+        let plan = plan(&wish, &servers, &self.holders());
+        for action in &plan.actions {
+            context.fleet.act(action, &wish, self.spec.insecure == Some(true));
+        }
+        observed.replicas = plan.replicas;
+        observed.notes = plan.notes;
+        observed
+    }
+
+    /// A state is told at once; how far a pull is, now and then.
+    fn calm(&self, mut status: Value, context: &Context) -> Value {
+        let old = self.status.as_ref().and_then(|s| s.progress);
+        let pulling =
+            status["state"] == "pulling" && self.status.as_ref().and_then(|s| s.state) == Some(ModelState::Pulling);
+        if let (Some(old), true) = (old, pulling)
+            && status["progress"] != old
+        {
+            let (namespace, name) = (self.namespace().unwrap_or_default(), self.name_any());
+            let key = memory::key(&Self::kind(&()), &namespace, &name);
+            if !context.memory.is_time(&key, PACE) {
+                status["progress"] = old.into();
+            }
+        }
+        status
+    }
+
+    async fn conclude(
+        &self,
+        owner: &Owner,
+        observed: &Observed,
+        status: &Value,
+        context: &Context,
+    ) -> Result<(), Error> {
+        let key = memory::key(&owner.kind, &owner.namespace, &owner.name);
+        for note in context.memory.new_notes(&key, &observed.notes) {
+            report::note(context, self, &note).await;
+        }
+        let token = status["refreshToken"].as_str();
+        if token.is_some() && token != self.status.as_ref().and_then(|s| s.refresh_token.as_deref()) {
+            report::note(context, self, &self.refresh_note(observed, status)).await;
+        }
+        if let Some(stamp) = self.stamp(token) {
+            finalizer::annotate::<Self>(context, self.meta(), REFRESH, &stamp).await?;
+        }
+        match self.place(&context.settings) {
+            Some(place) => context.restarts.mind(&place, context).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn farewell(&self, owner: &Owner, context: &Context) -> Result<Option<Duration>, Error> {
+        super::farewell::farewell(self, owner, context).await
+    }
+
+    /// Servers that no model is for are not asked any more.
+    fn forget(_: &str, _: &str, context: &Context) {
+        let models = context.index.models();
+        let readable = models.iter().filter_map(|m| m.0.as_ref().ok());
+        let places: BTreeSet<Place> = readable.filter_map(|m| m.place(&context.settings)).collect();
+        context.fleet.keep(|place| places.contains(place));
+        let is_named = |namespace: &str, name: &str| {
+            let named = |p: &Place| matches!(p, Place::Service(ns, n, _) if ns == namespace && n == name);
+            places.iter().any(named)
+        };
+        context.places.keep(is_named);
+    }
+}
+
+impl OllamaModel {
+    fn is_touched(&self, touched: &Touched, place: &Place) -> bool {
+        match (touched, place) {
+            (Touched::Child { namespace, stack, .. }, Place::Stack(ns, name)) => ns == namespace && name == stack,
+            (Touched::Service { namespace, name }, Place::Service(ns, n, _)) => ns == namespace && n == name,
+            (Touched::Servers(news), place) => {
+                let concerned = |key: &String| self.needs().iter().any(|n| n.key() == *key);
+                news.place == *place && news.model.as_ref().is_none_or(concerned)
+            }
+            _ => false,
+        }
+    }
+
+    /// Other models that need a model of that name on one of the same servers.
+    pub(super) fn sharers(&self, context: &Context, key: &str) -> Vec<Self> {
+        let Some(own) = self.place(&context.settings) else {
+            return vec![];
+        };
+        let mut others = context.index.others(self, key);
+        if others.is_empty() {
+            return others;
+        }
+        let ids: BTreeSet<String> = context.places.addresses(&own).into_iter().map(|a| a.id).collect();
+        others.retain(|other| {
+            let place = other.place(&context.settings);
+            let overlaps = |place: &Place| context.places.addresses(place).iter().any(|a| ids.contains(&a.id));
+            place.is_some_and(|place| place == own || overlaps(&place))
+        });
+        others
+    }
+
+    /// The pods that were known to hold the model.
+    fn holders(&self) -> BTreeSet<String> {
+        let replicas = self.status.iter().flat_map(|s| s.replicas.iter().flatten());
+        let ready = replicas.filter(|r| r.state == ModelState::Ready);
+        ready.map(|r| r.pod.clone()).collect()
+    }
+
+    fn refresh_note(&self, observed: &Observed, status: &Value) -> Note {
+        let failure = observed.replicas.iter().find_map(|r| r.failure.as_ref());
+        let before = self.status.as_ref().and_then(|s| s.digest.as_deref());
+        let message = match (failure, status["digest"].as_str()) {
+            (Some(failure), _) => format!("the refresh failed, and the model is what it was: {}", failure.message),
+            (None, now) if now == before => "refreshed; the digest is unchanged".to_string(),
+            (None, now) => format!("refreshed; the digest is now {}", now.unwrap_or("unknown")),
+        };
+        let reason = failure.map_or(Reason::Refreshed, |f| f.reason);
+        Note { reason, message }
+    }
+}

@@ -1,0 +1,221 @@
+//! Bringing a model to a server: pulls, copies and derived models, one attempt after the other.
+
+use super::server::{Compared, Job};
+use super::{Fleet, TELL, backoff};
+use crate::base::condition::Reason;
+use crate::base::model::ModelName;
+use crate::base::seen::Failure;
+use crate::component::common::PullPolicy;
+use crate::kind::ollamamodel::plan::{Pull, Wish};
+use crate::ollama::client::Ollama;
+use crate::ollama::words::Tally;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Waits after failures: the first, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// A full disk is looked at again after at most this long: room is made beside the server.
+const FULL: Duration = Duration::from_secs(60);
+
+/// A model to bring.
+#[derive(Clone, Debug)]
+pub struct Order {
+    wish: Wish,
+    token: String,
+    insecure: bool,
+}
+
+impl Order {
+    pub(super) fn new(wish: &Wish, token: &str, insecure: bool) -> Self {
+        Self {
+            wish: wish.clone(),
+            token: token.into(),
+            insecure,
+        }
+    }
+
+    fn key(&self) -> String {
+        self.wish.name.key()
+    }
+
+    /// The base of a derived model is pulled again.
+    fn is_again(&self) -> bool {
+        self.wish.policy == PullPolicy::Always || self.refresh().is_some()
+    }
+
+    fn refresh(&self) -> Option<&str> {
+        self.token.strip_prefix("refresh/")
+    }
+}
+
+impl Fleet {
+    /// Starts an attempt, unless one runs or its time has not come. A wish that is new need not wait for what came of
+    /// older ones.
+    pub(super) fn start(self: &Arc<Self>, id: &str, order: Order) {
+        let mut state = self.lock();
+        let shared = |volume: &str| state.servers.values().filter(|k| k.address.volume == volume).count() > 1;
+        let alone = state.servers.get(id).is_some_and(|k| shared(&k.address.volume));
+        let Some(known) = state.servers.get_mut(id) else { return };
+        let Some(url) = known.address.url.clone() else { return };
+        let turns = Arc::clone(&known.turns);
+        let job = known.jobs.entry(order.key()).or_insert_with(Job::new);
+        let anew = job.hear(&order.token);
+        if job.task.is_some() || (job.next > Instant::now() && !anew) {
+            return;
+        }
+        if job.state == Pull::Done {
+            job.state = Pull::Waiting(None);
+        }
+        // On a volume that several servers share, one works at a time.
+        let permits = if alone { self.bounds.pulls_per_pod.max(1) } else { 1 };
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        let task = Arc::clone(self).attempt(id.to_string(), order, self.server(url), turns, permits);
+        job.task = Some(tokio::spawn(task).abort_handle());
+    }
+
+    async fn attempt(self: Arc<Self>, id: String, order: Order, server: Ollama, turns: Arc<Semaphore>, permits: u32) {
+        // Neither semaphore is ever closed, so waiting for a turn cannot fail.
+        let _turn = turns.acquire_many_owned(permits).await;
+        let _slot = Arc::clone(&self.all).acquire_owned().await;
+        let before = self.digest(&id, &order.wish.name);
+        self.change(&id, &order, |job| job.state = Pull::Running(0, 0));
+        let result = self.bring(&id, &order, &server).await;
+        if result.is_ok() {
+            // What counts is what the server says it has.
+            self.look(&id, &server).await;
+        }
+        let after = self.digest(&id, &order.wish.name);
+        let result = result.and_then(|()| self.expected(&id, &order));
+        let changed = result.is_ok() && before != after;
+        self.finish(&id, &order, result, changed);
+        self.ask_neighbours(&id);
+    }
+
+    async fn bring(&self, id: &str, order: &Order, server: &Ollama) -> Result<(), Failure> {
+        let name = order.wish.name.short();
+        let Some(derived) = &order.wish.derived else {
+            return self.pull(id, order, server, &order.wish.name).await;
+        };
+        if order.is_again() || self.digest(id, &derived.base).is_none() {
+            self.pull(id, order, server, &derived.base).await?;
+        }
+        let base = derived.base.short();
+        if derived.is_copy() {
+            server.copy(&base, &name).await
+        } else {
+            server.create(&name, &base, &derived.fields).await
+        }
+    }
+
+    async fn pull(&self, id: &str, order: &Order, server: &Ollama, model: &ModelName) -> Result<(), Failure> {
+        let (mut told, key) = (Instant::now(), order.key());
+        let tell = |tally: &Tally| {
+            let (done, all) = tally.bytes();
+            if let Some(job) = self.lock().servers.get_mut(id).and_then(|k| k.jobs.get_mut(&key)) {
+                job.state = Pull::Running(done, all);
+            }
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                self.tell(id, Some(&key));
+            }
+        };
+        server.pull(&model.short(), order.insecure, tell).await
+    }
+
+    /// A digest that is not the expected one is a failure, however well it arrived.
+    fn expected(&self, id: &str, order: &Order) -> Result<(), Failure> {
+        let state = self.lock();
+        let Some(known) = state.servers.get(id) else {
+            return Ok(());
+        };
+        let mismatch = known.held(&order.key()).and_then(|held| order.wish.mismatch(held));
+        mismatch.map_or(Ok(()), Err)
+    }
+
+    fn finish(self: &Arc<Self>, id: &str, order: &Order, result: Result<(), Failure>, changed: bool) {
+        let key = order.key();
+        if result.is_ok() {
+            self.note_made(id, order);
+        }
+        let mut wait = None;
+        self.change(id, order, |job| {
+            job.task = None;
+            job.ended = Some(Instant::now());
+            job.changed |= changed;
+            job.refreshed = order.refresh().map(str::to_string).or(job.refreshed.take());
+            match result {
+                Ok(()) => {
+                    (job.state, job.failures) = (Pull::Done, 0);
+                    tracing::info!(model = %order.wish.name, server = id, changed, "model brought");
+                }
+                Err(failure) => {
+                    let pause = pause(failure.reason, job.failures);
+                    tracing::warn!(model = %order.wish.name, server = id, reason = failure.reason.name(), message = failure.message, "model not brought");
+                    job.failures += 1;
+                    job.next = Instant::now() + pause;
+                    job.state = Pull::Waiting(Some(failure));
+                    wait = Some(pause);
+                }
+            }
+        });
+        if let Some(pause) = wait {
+            self.tell_after(id.to_string(), key, pause);
+        }
+    }
+
+    /// A derived model that was just made is what its definition says.
+    fn note_made(&self, id: &str, order: &Order) {
+        let Some(derived) = &order.wish.derived else { return };
+        if let Some(known) = self.lock().servers.get_mut(id) {
+            let (held, base) = (known.held(&order.key()), known.held(&derived.base.key()));
+            if let (Some(held), Some(base)) = (held, base) {
+                let of = (derived.hash(), held.digest.clone(), base.digest.clone());
+                known.compared.insert(order.key(), Compared { of, same: true });
+            }
+        }
+    }
+
+    /// Servers that share a volume have what was brought to one of them.
+    fn ask_neighbours(self: &Arc<Self>, id: &str) {
+        let neighbours: Vec<String> = {
+            let state = self.lock();
+            let volume = state.servers.get(id).map(|k| k.address.volume.clone());
+            let same = |(other, known): &(&String, &super::server::Known)| {
+                *other != id && Some(&known.address.volume) == volume.as_ref()
+            };
+            state
+                .servers
+                .iter()
+                .filter(same)
+                .map(|(other, _)| other.clone())
+                .collect()
+        };
+        for neighbour in neighbours {
+            self.ask_soon(&neighbour, Duration::ZERO);
+        }
+    }
+
+    fn digest(&self, id: &str, model: &ModelName) -> Option<String> {
+        let state = self.lock();
+        state.servers.get(id)?.held(&model.key()).map(|h| h.digest.clone())
+    }
+
+    fn change(&self, id: &str, order: &Order, change: impl FnOnce(&mut Job)) {
+        let key = order.key();
+        if let Some(job) = self.lock().servers.get_mut(id).and_then(|k| k.jobs.get_mut(&key)) {
+            change(job);
+        }
+        self.tell(id, Some(&key));
+    }
+}
+
+/// What only a person can end is tried slowly.
+fn pause(reason: Reason, failures: u32) -> Duration {
+    match reason {
+        Reason::DiskFull => backoff(failures, (BACKOFF.0, FULL)),
+        reason if reason.is_users() => backoff(10, BACKOFF),
+        _ => backoff(failures, BACKOFF),
+    }
+}
