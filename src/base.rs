@@ -9,5 +9,7 @@ pub mod model;
 pub mod names;
 pub mod object;
 pub mod quantity;
+pub mod secret;
 pub mod seen;
 pub mod settings;
+pub mod url;

@@ -8,6 +8,7 @@ mod prune;
 mod reconcile;
 mod report;
 mod targets;
+mod wallet;
 
 use crate::base::settings::Settings;
 use crate::kind::lmdeployment::LMDeployment;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use targets::Reached;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use wallet::Wallet;
 
 /// How many objects of a kind are reconciled at a time.
 const CONCURRENCY: u16 = 8;
@@ -58,6 +60,7 @@ struct Context {
     settings: Settings,
     cache: Arc<Cache>,
     fleet: Arc<Fleet>,
+    wallet: Wallet,
     memory: Memory,
     recorder: kube::runtime::events::Recorder,
     resync: Duration,
@@ -75,6 +78,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
+        wallet: Wallet::new(config.client.clone(), touched.clone()),
         client: config.client,
         settings: config.settings,
         cache,

@@ -4,6 +4,7 @@ use super::apply::{self, Error};
 use super::targets::Reached;
 use super::{Context, memory, prune, report};
 use crate::base::object::{self, FINALIZER, Owner};
+use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
 use jiff::Timestamp;
@@ -78,6 +79,11 @@ where
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
     let replicas = object.replicas(&owner, context);
+    let place = (owner.namespace.clone(), owner.name.clone());
+    let secrets = match object.secrets() {
+        Some(names) => context.wallet.read(&place, &names).await?,
+        None => Secrets::default(),
+    };
     let mut outcome = Outcome {
         review: object.check(None, &context.settings),
         leftover: leftover(&owner, &mut live),
@@ -89,6 +95,7 @@ where
             owner: &owner,
             live: &live,
             replicas: &replicas,
+            secrets: &secrets,
         };
         let desired = object.desired(&seen);
         let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
@@ -104,6 +111,7 @@ where
         owner: &owner,
         live: &live,
         replicas: &replicas,
+        secrets: &secrets,
     };
     let status = object.status(&seen, &outcome, now());
     report::report(context, &object, &owner, status).await?;

@@ -40,7 +40,9 @@ impl Reached for LMDeployment {
     }
 
     fn forget(namespace: &str, name: &str, context: &Context) {
-        context.fleet.forget(&(namespace.to_string(), name.to_string()));
+        let place = (namespace.to_string(), name.to_string());
+        context.fleet.forget(&place);
+        context.wallet.forget(&place);
     }
 }
 
