@@ -2,6 +2,7 @@
 
 pub mod condition;
 pub mod crd;
+pub mod endpoint;
 pub mod hash;
 pub mod image;
 pub mod issue;
@@ -9,6 +10,7 @@ pub mod model;
 pub mod names;
 pub mod object;
 pub mod quantity;
+pub mod secret;
 pub mod seen;
 pub mod settings;
 pub mod url;

@@ -2,4 +2,8 @@
 
 pub mod common;
 pub mod ollama;
+pub mod openwebui;
+pub mod pipelines;
+pub mod postgres;
+pub mod redis;
 pub mod tabby;

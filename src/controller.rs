@@ -12,6 +12,7 @@ mod reconcile;
 mod report;
 mod restart;
 mod targets;
+mod wallet;
 
 use crate::base::settings::Settings;
 use crate::kind::lmdeployment::LMDeployment;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use targets::Reached;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use wallet::Wallet;
 
 /// How many objects of a kind are reconciled at a time.
 const CONCURRENCY: u16 = 8;
@@ -65,6 +67,7 @@ struct Context {
     settings: Settings,
     cache: Arc<Cache>,
     fleet: Arc<Fleet>,
+    wallet: Wallet,
     memory: Memory,
     index: Index,
     places: Places,
@@ -90,6 +93,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         places: Places::new(&config.client, Arc::clone(&cache), &touched),
         restarts: Restarts::default(),
         touched: touched.clone(),
+        wallet: Wallet::new(config.client.clone(), touched.clone()),
         client: config.client,
         settings: config.settings,
         cache,

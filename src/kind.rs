@@ -8,6 +8,7 @@ use crate::base::crd::{self, NameRule};
 use crate::base::issue::{Issue, Review};
 use crate::base::names;
 use crate::base::object::{Object, Owner};
+use crate::base::secret::{Content, Secrets};
 use crate::base::seen::{ModelState, Seen};
 use crate::base::settings::Settings;
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 /// A kind of the API: what it fills in, what it refuses, what should exist for it, and what it says of itself.
@@ -32,6 +34,12 @@ pub trait Kind:
 
     /// Everything that is wrong with the object, or unwise. `old` is the object before this change.
     fn check(&self, old: Option<&Self>, settings: &Settings) -> Review;
+
+    /// The names of the Secrets of the object's own namespace that must be read before deciding; `None` for kinds that
+    /// name none.
+    fn secrets(&self) -> Option<BTreeSet<String>> {
+        None
+    }
 
     /// Everything that should exist for the object. What can fail is a check, so this cannot.
     fn desired(&self, seen: &Seen<'_>) -> Vec<Object>;
@@ -134,6 +142,9 @@ fn review<K: Kind>(new: &Value, old: Option<&Value>, settings: &Settings) -> Res
     })
 }
 
+/// A start has fewer steps than this.
+const STEPS: usize = 8;
+
 /// What waits for the rest of the stack comes only when that is there, so the rest is desired first, and is then ready.
 fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, String> {
     let decoded: K = decode(object)?;
@@ -145,23 +156,39 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
         namespace: text("/metadata/namespace").unwrap_or_else(|| "default".into()),
         uid: text("/metadata/uid").unwrap_or_default(),
     };
+    let mut secrets = Secrets::default();
+    for name in decoded.secrets().into_iter().flatten() {
+        secrets.put(name, Some(Content::Any));
+    }
     let desired = |live: &[DynamicObject]| {
         decoded.desired(&Seen {
             settings,
             owner: &owner,
             live,
             replicas: &[],
+            secrets: &secrets,
         })
     };
-    let first: Vec<DynamicObject> = desired(&[]).into_iter().filter_map(ready).collect();
-    Ok(desired(&first))
+    let mut objects = desired(&[]);
+    // Each step of a start waits for one before it, and there are few.
+    for _ in 0..STEPS {
+        let live: Vec<DynamicObject> = objects.iter().cloned().filter_map(ready).collect();
+        let next = desired(&live);
+        if next == objects {
+            break;
+        }
+        objects = next;
+    }
+    Ok(objects)
 }
 
 /// The object as it is once the cluster has done its part: a model is there, a workload has all its replicas.
 fn ready(object: Object) -> Option<DynamicObject> {
     let replicas = object.body["spec"]["replicas"].clone();
     let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
-    live.data["status"] = json!({"state": ModelState::Ready, "readyReplicas": replicas});
+    live.data["status"] = json!({
+        "state": ModelState::Ready, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
+    });
     Some(live)
 }
 

@@ -105,6 +105,21 @@ fn only_what_nothing_works_without_is_required() {
         "LMDeployment.spec.ollama.envVars[].name",
         "LMDeployment.spec.ollama.gpu.vendor",
         "LMDeployment.spec.ollama.imagePullSecrets[].name",
+        "LMDeployment.spec.openwebui.admin.email",
+        "LMDeployment.spec.openwebui.admin.secretRef",
+        "LMDeployment.spec.openwebui.admin.secretRef.name",
+        "LMDeployment.spec.openwebui.database.urlSecretRef.name",
+        "LMDeployment.spec.openwebui.env[].name",
+        "LMDeployment.spec.openwebui.envVars[].name",
+        "LMDeployment.spec.openwebui.imagePullSecrets[].name",
+        "LMDeployment.spec.openwebui.pipelines.apiKeySecretRef.name",
+        "LMDeployment.spec.openwebui.pipelines.env[].name",
+        "LMDeployment.spec.openwebui.pipelines.envVars[].name",
+        "LMDeployment.spec.openwebui.pipelines.imagePullSecrets[].name",
+        "LMDeployment.spec.openwebui.redis.passwordSecretRef.name",
+        "LMDeployment.spec.openwebui.redis.urlSecretRef.name",
+        "LMDeployment.spec.openwebui.storage.s3.bucket",
+        "LMDeployment.spec.openwebui.storage.s3.secretRef.name",
         "LMDeployment.spec.tabby.env[].name",
         "LMDeployment.spec.tabby.envVars[].name",
         "LMDeployment.spec.tabby.imagePullSecrets[].name",
@@ -177,7 +192,10 @@ fn kinds_answer_to_their_documented_names() {
         columns("LMDeployment", false),
         ["PHASE", "READY", "MODELS", "URL", "AGE"]
     );
-    assert_eq!(columns("LMDeployment", true), ["OLLAMA-IMAGE", "TABBY-IMAGE", "REASON"]);
+    assert_eq!(
+        columns("LMDeployment", true),
+        ["OLLAMA-IMAGE", "OPENWEBUI-IMAGE", "TABBY-IMAGE", "REASON"]
+    );
     assert_eq!(
         columns("OllamaModel", false),
         ["MODEL", "STATE", "PROGRESS", "SIZE", "ON", "AGE"]

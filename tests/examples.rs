@@ -104,22 +104,34 @@ fn no_two_examples_are_the_same_object() {
     }
 }
 
-/// Some example uses each field of Ollama's and Tabby's blocks.
+/// Some example uses each field of the components' own, wherever it stands.
 #[test]
 fn every_field_is_shown_somewhere() {
+    const BLOCKS: [&str; 7] = [
+        "/ollama",
+        "/tabby",
+        "/openwebui",
+        "/openwebui/redis",
+        "/openwebui/database",
+        "/openwebui/pipelines",
+        "/openwebui/langfuse",
+    ];
     let mut shown = BTreeSet::new();
     for name in names() {
-        for component in ["ollama", "tabby"] {
-            let block = &example(&name)["spec"][component];
-            shown.extend(block.as_object().into_iter().flatten().map(|(field, _)| field.clone()));
+        for block in BLOCKS {
+            let spec = &example(&name)["spec"];
+            let fields = spec.pointer(block).and_then(Value::as_object);
+            shown.extend(fields.into_iter().flatten().map(|(field, _)| field.clone()));
         }
     }
     let mut fields = BTreeSet::new();
     let form = of(&example("minimal")).unwrap();
     let crd = json!((form.crd)());
-    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    for component in ["ollama", "tabby"] {
-        fields.extend(spec[component]["properties"].as_object().unwrap().keys().cloned());
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    for block in BLOCKS {
+        let path = block.replace('/', "/properties/");
+        let block = spec.pointer(&format!("{path}/properties")).unwrap();
+        fields.extend(block.as_object().unwrap().keys().cloned());
     }
     let missing: Vec<&str> = fields.difference(&shown).map(String::as_str).collect();
     assert_eq!(missing, [""; 0], "shown by no example");

@@ -7,6 +7,7 @@ use kube::core::DynamicObject;
 use llm_operator::base::condition::Reason;
 use llm_operator::base::names;
 use llm_operator::base::object::{DEPLOYMENT, OLD_DEPLOYMENT, Object, Owner};
+use llm_operator::base::secret::{Content, Secrets};
 use llm_operator::base::seen::{Failure, ModelState, Replica, Seen};
 use llm_operator::base::settings::Settings;
 use llm_operator::kind::lmdeployment::LMDeployment;
@@ -17,7 +18,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const TEXTS: [&str; 24] = [
     "",
@@ -175,7 +176,7 @@ fn fields(schema: &Value, wild: bool) -> BoxedStrategy<Value> {
             let often = match name.as_str() {
                 _ if known && !wild => 0.999,
                 _ if known => 0.98,
-                "enabled" | "models" | "persistence" | "ollama" | "tabby" => 0.6,
+                "enabled" | "models" | "persistence" | "ollama" | "openwebui" | "tabby" => 0.6,
                 "env" | "envVars" | "keepAlive" => 0.4,
                 _ => 0.12,
             };
@@ -336,13 +337,20 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
     let sound = !review.issues.iter().any(|i| i.fatal);
     let owner = Owner::of(&decoded).unwrap();
     let mut live = vec![];
-    for _ in 0..2 {
+    for _ in 0..3 {
         let replicas = replicas(states);
+        let mut secrets = Secrets::default();
+        for (i, name) in decoded.secrets().into_iter().flatten().enumerate() {
+            let found = [None, Some(Content::Any), Some(Content::Keys(BTreeMap::new()))];
+            let state = states.get(i).copied().unwrap_or(1);
+            secrets.put(name, found[usize::from(state % 3)].clone());
+        }
         let seen = Seen {
             settings: &settings,
             owner: &owner,
             live: &live,
             replicas: &replicas,
+            secrets: &secrets,
         };
         let desired = decoded.desired(&seen);
         prop_assert_eq!(&desired, &decoded.desired(&seen));

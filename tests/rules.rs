@@ -6,6 +6,9 @@ use llm_operator::base::settings::{Models, Policy, Settings};
 use llm_operator::kind::{Form, of};
 use serde_json::{Value, json};
 
+#[path = "rules/chat.rs"]
+mod chat;
+
 fn manifest(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"))
 }
@@ -293,7 +296,7 @@ mod names {
 mod engines {
     use super::*;
 
-    const NONE: &str = "spec.ollama.enabled: Invalid value: false: the stack has no engine: leave spec.ollama.enabled away, or give spec.tabby.ollamaServiceName";
+    const NONE: &str = "spec.ollama.enabled: Invalid value: false: the stack has no engine: leave spec.ollama.enabled away, or give spec.openwebui.ollamaUrls or spec.tabby.ollamaServiceName";
 
     #[test]
     fn a_stack_without_any() {

@@ -32,6 +32,10 @@ pub enum Reason {
     ApiError,
     /// A pod cannot start.
     PodWaiting,
+    /// A Secret that the manifest names is not there, or lacks the key.
+    SecretMissing,
+    /// A Secret that the manifest names holds what cannot be used.
+    SecretInvalid,
     /// Every model is on every replica.
     ModelsReady,
     /// No model is named.

@@ -58,6 +58,8 @@ pub struct Generated {
 pub enum Form {
     /// A random UUID (version 4).
     Uuid,
+    /// 256 random bits as 64 hexadecimal digits: a key, or a password that needs no encoding in a URL.
+    Key,
 }
 
 /// One object that should exist.

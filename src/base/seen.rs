@@ -2,6 +2,7 @@
 
 use super::condition::Reason;
 use super::object::Owner;
+use super::secret::Secrets;
 use super::settings::Settings;
 use kube::core::DynamicObject;
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub struct Seen<'a> {
     pub live: &'a [DynamicObject],
     /// What the servers and the pulls of a model report; empty for other kinds.
     pub replicas: &'a [Replica],
+    /// What the Secrets hold that the object names.
+    pub secrets: &'a Secrets,
 }
 
 /// A model on one server.

@@ -37,6 +37,14 @@ pub struct Images {
     pub ollama: String,
     /// Tabby.
     pub tabby: String,
+    /// Open WebUI.
+    pub openwebui: String,
+    /// Redis, for several Open WebUI.
+    pub redis: String,
+    /// PostgreSQL with pgvector, for several Open WebUI.
+    pub postgres: String,
+    /// Pipelines, beside Open WebUI.
+    pub pipelines: String,
 }
 
 impl Default for Images {
@@ -44,6 +52,10 @@ impl Default for Images {
         Self {
             ollama: "ollama/ollama:0.32.15".into(),
             tabby: "tabbyml/tabby:0.32.0".into(),
+            openwebui: "ghcr.io/open-webui/open-webui:0.12.4".into(),
+            redis: "redis:8-alpine".into(),
+            postgres: "pgvector/pgvector:pg17".into(),
+            pipelines: "ghcr.io/open-webui/pipelines:main".into(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::manifests;
 use crate::base::settings::Settings;
-use crate::base::url::ServerUrl;
+use crate::base::endpoint::ServerUrl;
 use crate::controller::{self, metrics::Reconciles};
 use crate::health::{self, Gates};
 use crate::lease::{self, Claim, standing::Terms};

@@ -7,14 +7,17 @@ pub mod network;
 pub mod persistence;
 pub mod pod;
 mod safety;
+pub mod secret;
 pub mod service;
 mod volumes;
 
-use crate::base::crd;
+use crate::base::seen::Seen;
+use crate::base::{crd, image};
 pub use ingress::IngressSpec;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 pub use persistence::{AccessMode, Persistence};
 use schemars::JsonSchema;
+pub use secret::SecretKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 pub use service::{ServiceSpec, ServiceType};
@@ -194,7 +197,7 @@ pub struct NetworkPolicySpec {
     /// Whether there are any. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Who may reach Ollama and Tabby (networking/v1 NetworkPolicyPeer). Default: everyone.
+    /// Who may reach Ollama, Open WebUI and Tabby (networking/v1 NetworkPolicyPeer). Default: everyone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::objects")]
     pub from: Option<Vec<Value>>,
@@ -261,6 +264,13 @@ impl Common {
             .into_iter()
             .find(|l| storage(l))?;
         list.as_ref()?.get("storage")
+    }
+
+    /// The image that runs, given the built-in one.
+    #[must_use]
+    pub fn effective_image(&self, seen: &Seen<'_>, built_in: &str) -> String {
+        let registry = &seen.settings.defaults.image_registry;
+        image::effective(self.image.as_deref(), self.image_tag.as_deref(), built_in, registry)
     }
 
     /// The account that the pods run as, given the workload's name.

@@ -26,6 +26,9 @@ pub(super) enum Error {
     /// The operating system gave no random numbers; nothing weaker is used instead.
     #[error("no random numbers for Secret {0}: {1}")]
     Random(String, rand::rand_core::OsError),
+    /// A Secret that the manifest names could not be read.
+    #[error("Secret {0} could not be read: the API server has not answered its watch")]
+    Unread(String),
     /// The object could not be written as JSON.
     #[error("{0} cannot be written as JSON: {1}")]
     Json(String, serde_json::Error),
@@ -38,7 +41,7 @@ impl Error {
     /// The reason, of the one list.
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::Api { .. } | Self::Random(..) => Reason::ApiError,
+            Self::Api { .. } | Self::Random(..) | Self::Unread(_) => Reason::ApiError,
             Self::Json(..) => Reason::Undecodable,
             Self::Refused(_) => Reason::Refused,
         }
@@ -158,8 +161,10 @@ impl Job<'_> {
         let mut body = self.object.body.clone();
         for value in values {
             let text = match value.form {
-                Form::Uuid => uuid().map_err(|e| Error::Random(self.object.name.clone(), e))?,
-            };
+                Form::Uuid => uuid(),
+                Form::Key => key_of_256_bits(),
+            }
+            .map_err(|e| Error::Random(self.object.name.clone(), e))?;
             body["data"][value.key] = base64::engine::general_purpose::STANDARD.encode(text).into();
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(|e| Error::Json(self.object.title(), e))?;
@@ -236,6 +241,13 @@ fn is_terminating(status: &kube::core::Status) -> bool {
     gone || status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
 }
 
+/// 256 random bits, from the operating system's generator.
+fn key_of_256_bits() -> Result<String, rand::rand_core::OsError> {
+    let mut bytes = [0_u8; 32];
+    OsRng.try_fill_bytes(&mut bytes)?;
+    Ok(hash::plain(&bytes))
+}
+
 /// A random UUID (RFC 9562, version 4), from the operating system's generator.
 fn uuid() -> Result<String, rand::rand_core::OsError> {
     let mut bytes = [0_u8; 16];
@@ -256,6 +268,13 @@ mod tests {
         assert_eq!(one.len(), 36);
         assert_eq!(&one[14..15], "4");
         assert!("89ab".contains(&one[19..20]));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn keys_have_their_length_and_differ() {
+        let (one, other) = (key_of_256_bits().unwrap(), key_of_256_bits().unwrap());
+        assert!(one.len() == 64 && one.bytes().all(|b| b.is_ascii_hexdigit()), "{one}");
         assert_ne!(one, other);
     }
 }

@@ -4,6 +4,7 @@ use super::apply::{self, Error};
 use super::targets::{Observed, Reached};
 use super::{Context, finalizer, memory, prune, report};
 use crate::base::object::{self, Owner};
+use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
 use jiff::Timestamp;
@@ -77,6 +78,11 @@ where
     }
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
+    let place = (owner.namespace.clone(), owner.name.clone());
+    let secrets = match object.secrets() {
+        Some(names) => context.wallet.read(&place, &names).await?,
+        None => Secrets::default(),
+    };
     let mut outcome = Outcome {
         review: object.check(None, &context.settings),
         leftover: leftover(&owner, &mut live),
@@ -94,6 +100,7 @@ where
             owner: &owner,
             live: &live,
             replicas: &observed.replicas,
+            secrets: &secrets,
         };
         let desired = object.desired(&seen);
         let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
@@ -110,6 +117,7 @@ where
         owner: &owner,
         live: &live,
         replicas: &observed.replicas,
+        secrets: &secrets,
     };
     let status = object.calm(object.status(&seen, &outcome, now()), context);
     report::report(context, &object, &owner, &status).await?;

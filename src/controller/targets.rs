@@ -105,5 +105,7 @@ impl Reached for LMDeployment {
         Ok(None)
     }
 
-    fn forget(_: &str, _: &str, _: &Context) {}
+    fn forget(namespace: &str, name: &str, context: &Context) {
+        context.wallet.forget(&(namespace.to_string(), name.to_string()));
+    }
 }

@@ -1,30 +1,36 @@
 //! `LMDeployment`: one stack. Owns the components, and passes from one to the other what they need to know.
 
+mod chat;
 mod conditions;
 mod parts;
 mod status;
 mod trouble;
 mod wanted;
+mod warnings;
 
 use super::{Kind, Outcome, check_name};
 use crate::base::crd::{self, NameRule};
-use crate::base::issue::{Concern, Issue, Review, WARNING_LENGTH};
+use crate::base::issue::{Concern, Issue, Review};
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::Object;
 use crate::base::seen::Seen;
 use crate::base::settings::Settings;
-use crate::component::common::{NetworkPolicySpec, PullPolicy, check, network};
+use crate::component::common::{NetworkPolicySpec, network};
 use crate::component::ollama::models::Item;
 use crate::component::ollama::{self, OllamaSpec};
+use crate::component::openwebui;
 use crate::component::tabby::config::Models;
 use crate::component::tabby::{self, TabbySpec};
+use chat::Fill;
+pub use chat::{ChatSpec, Database};
 use jiff::Timestamp;
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 pub use status::LMDeploymentStatus;
+use std::collections::BTreeSet;
 use wanted::{all_ready, gate};
 
 /// What a stack is made of.
@@ -40,13 +46,14 @@ use wanted::{all_ready, gate};
     category = "llm",
     status = "LMDeploymentStatus",
     derive = "PartialEq",
-    doc = "A private LLM stack: Ollama with its models, and Tabby code completion. Volumes, affinity, tolerations and security contexts are stored as they are sent, in the form of core/v1.",
+    doc = "A private LLM stack: Ollama with its models, Open WebUI for chat, and Tabby for code completion. Volumes, affinity, tolerations and security contexts are stored as they are sent, in the form of core/v1.",
     printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}"#,
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.ready", "description": "Ready replicas of those asked for"}"#,
     printcolumn = r#"{"name": "Models", "type": "string", "jsonPath": ".status.modelsReady", "description": "Models that are on every server"}"#,
     printcolumn = r#"{"name": "URL", "type": "string", "jsonPath": ".status.endpoints.ollama"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name": "Ollama-Image", "type": "string", "jsonPath": ".status.effectiveImages.ollama", "priority": 1}"#,
+    printcolumn = r#"{"name": "OpenWebUI-Image", "type": "string", "jsonPath": ".status.effectiveImages.openwebui", "priority": 1}"#,
     printcolumn = r#"{"name": "Tabby-Image", "type": "string", "jsonPath": ".status.effectiveImages.tabby", "priority": 1}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason", "priority": 1}"#
 )]
@@ -56,6 +63,9 @@ pub struct LMDeploymentSpec {
     /// Ollama and its models. Default: on, one server, no model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama: Option<OllamaSpec>,
+    /// Open WebUI, with its database, Redis and Pipelines. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openwebui: Option<ChatSpec>,
     /// Tabby. Default: off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tabby: Option<TabbySpec>,
@@ -64,13 +74,15 @@ pub struct LMDeploymentSpec {
     pub network_policy: Option<NetworkPolicySpec>,
 }
 
-const NO_ENGINE: &str = "the stack has no engine: leave spec.ollama.enabled away, or give spec.tabby.ollamaServiceName";
+const NO_ENGINE: &str = "the stack has no engine: leave spec.ollama.enabled away, or give spec.openwebui.ollamaUrls or \
+                         spec.tabby.ollamaServiceName";
 
 /// The same rule in CEL.
 fn engine() -> Value {
     let tabby = "has(self.tabby) && has(self.tabby.enabled) && self.tabby.enabled && has(self.tabby.ollamaServiceName)";
+    let web = "has(self.openwebui) && has(self.openwebui.enabled) && self.openwebui.enabled && has(self.openwebui.ollamaUrls)";
     crd::rule(
-        &format!("has(self.ollama) && has(self.ollama.enabled) && !self.ollama.enabled && !({tabby})"),
+        &format!("has(self.ollama) && has(self.ollama.enabled) && !self.ollama.enabled && !({tabby}) && !({web})"),
         ".ollama.enabled",
         NO_ENGINE,
     )
@@ -92,10 +104,13 @@ impl Kind for LMDeployment {
         {
             OllamaSpec::fill(ollama);
         }
-        if let Some(tabby) = spec.get_mut("tabby").and_then(Value::as_object_mut)
-            && tabby.get("enabled") == Some(&true.into())
-        {
-            TabbySpec::fill(tabby);
+        let blocks: [(&str, Fill); 2] = [("openwebui", ChatSpec::fill), ("tabby", TabbySpec::fill)];
+        for (name, fill) in blocks {
+            if let Some(block) = spec.get_mut(name).and_then(Value::as_object_mut)
+                && block.get("enabled") == Some(&true.into())
+            {
+                fill(block);
+            }
         }
         if let Some(policy) = spec.entry("networkPolicy").or_insert_with(|| json!({})).as_object_mut() {
             policy.entry("enabled").or_insert(true.into());
@@ -118,11 +133,15 @@ impl Kind for LMDeployment {
             }
             self.warn_of_never(&mut review);
         }
+        if let Some(chat) = self.chat() {
+            review.extend(self.check_chat(chat, old, allow_unsafe));
+        }
         if let Some(tabby) = self.tabby() {
             let (listed, own) = (self.listed_names(), self.ollama_service());
             review.extend(tabby.check("spec.tabby", &listed, &own, old.and_then(Self::tabby), allow_unsafe));
         }
-        if self.ollama().is_none() && self.other_ollama().is_none() {
+        let elsewhere = self.chat().is_some_and(|c| c.web.ollama_urls.is_some());
+        if self.ollama().is_none() && self.other_ollama().is_none() && !elsewhere {
             let issue = Issue::invalid("spec.ollama.enabled", "engine", false, NO_ENGINE);
             review.issues.push(issue.fatal());
         }
@@ -136,11 +155,17 @@ impl Kind for LMDeployment {
         let mut objects: Vec<Object> = wanted.iter().map(|w| w.object(seen)).collect();
         if let Some(ollama) = self.ollama() {
             let tabby = self.tabby().filter(|_| self.other_ollama().is_none());
-            let consumers: Vec<Value> = tabby
-                .map(|_| network::pods(seen.owner, tabby::NAME))
+            let chat = self.chat().filter(|c| c.web.ollama_urls.is_none());
+            let names = [tabby.map(|_| tabby::NAME), chat.map(|_| openwebui::NAME)];
+            let consumers: Vec<Value> = names
                 .into_iter()
+                .flatten()
+                .map(|name| network::pods(seen.owner, name))
                 .collect();
             objects.extend(ollama.objects(seen, &policy, &gate(seen, &wanted), &consumers));
+        }
+        if let Some(chat) = self.chat() {
+            objects.extend(self.chat_objects(chat, seen, &policy));
         }
         if let (Some(tabby), Some(models)) = (self.tabby(), self.tabby_models()) {
             // The models may be there before the gate lets anyone reach them, and Tabby dies when nobody answers.
@@ -149,6 +174,10 @@ impl Kind for LMDeployment {
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
         objects
+    }
+
+    fn secrets(&self) -> Option<BTreeSet<String>> {
+        Some(self.secret_names(&self.name_any()))
     }
 
     fn status(&self, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> Value {
@@ -163,6 +192,12 @@ impl LMDeployment {
         static PLAIN: std::sync::LazyLock<OllamaSpec> = std::sync::LazyLock::new(OllamaSpec::default);
         let ollama = self.spec.ollama.as_ref().unwrap_or(&PLAIN);
         (ollama.common.enabled != Some(false)).then_some(ollama)
+    }
+
+    /// Open WebUI and what exists for its sake, where it is on.
+    #[must_use]
+    pub fn chat(&self) -> Option<&ChatSpec> {
+        self.spec.openwebui.as_ref().filter(|c| c.web.is_on())
     }
 
     /// Tabby, where it is on.
@@ -200,6 +235,11 @@ impl LMDeployment {
             let port = self.tabby().and_then(|t| t.ollama_service_port);
             return format!("http://{service}:{}", port.unwrap_or(ollama::PORT));
         }
+        self.own_ollama_url()
+    }
+
+    /// Where the stack's own Ollama is found.
+    fn own_ollama_url(&self) -> String {
         let port = self.ollama().map_or(ollama::PORT, |o| o.common.port(ollama::PORT));
         format!("http://{}:{port}", self.ollama_service())
     }
@@ -219,49 +259,6 @@ impl LMDeployment {
         }
         items
     }
-
-    fn warn_of_never(&self, review: &mut Review) {
-        for item in self
-            .listed()
-            .iter()
-            .filter(|i| i.pull_policy == Some(PullPolicy::Never))
-        {
-            review.warn(
-                Concern::NoEffect,
-                format!(
-                    "{} has pullPolicy Never: something else must bring it to the servers",
-                    item.name
-                ),
-            );
-        }
-    }
-
-    fn warn_of_legacy(&self, review: &mut Review) {
-        let ollama = self.ollama().map(|o| check::legacy("spec.ollama", &o.common));
-        let tabby = self.tabby().map(|t| check::legacy("spec.tabby", &t.common));
-        let mut used: Vec<String> = ollama.into_iter().chain(tabby).flatten().collect();
-        used.extend(
-            self.tabby()
-                .filter(|t| t.model_name.is_some())
-                .map(|_| "spec.tabby.modelName".into()),
-        );
-        if let Some(text) = legacy_warning(&used) {
-            review.warn(Concern::Legacy, text);
-        }
-    }
-}
-
-/// As many of the fields as fit, and how many more.
-fn legacy_warning(used: &[String]) -> Option<String> {
-    let text = |shown: usize| {
-        let more = match used.len() - shown {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
-        format!("older fields, see docs/upgrade.md: {}{more}", used[..shown].join(", "))
-    };
-    let fits = |shown: &usize| text(*shown).chars().count() <= WARNING_LENGTH;
-    (1..=used.len()).rev().find(fits).map(text)
 }
 
 #[cfg(test)]

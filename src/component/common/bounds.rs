@@ -5,8 +5,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
-/// The field whose fields stand beside it in the manifest (`serde(flatten)`), so it has no place in a path.
-const FLATTENED: &str = "common";
+/// Fields whose own fields stand beside them in the manifest (`serde(flatten)`), so they have no place in a path.
+const FLATTENED: [&str; 2] = ["common", "web"];
 
 /// Every bound that the value breaks.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn check<T: Validate>(path: &str, value: &T) -> Vec<Issue> {
 fn flatten(path: &str, errors: &ValidationErrors) -> Vec<Issue> {
     let sorted: BTreeMap<_, _> = errors.errors().iter().collect();
     let each = sorted.into_iter().flat_map(|(field, kind)| {
-        let here = if &**field == FLATTENED {
+        let here = if FLATTENED.contains(&&**field) {
             path.to_string()
         } else {
             format!("{path}.{}", camel(field))

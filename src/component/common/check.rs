@@ -45,6 +45,15 @@ pub fn component<T: Validate>(subject: &Subject<'_>, block: &T) -> Review {
     review
 }
 
+/// The bounds alone, for a block that is no component.
+#[must_use]
+pub fn bounded<T: Validate>(path: &str, block: &T) -> Review {
+    Review {
+        issues: bounds::check(path, block),
+        warnings: vec![],
+    }
+}
+
 fn images(subject: &Subject<'_>, review: &mut Review) {
     let Subject { path, common, .. } = subject;
     let (name, tag) = (common.image.as_deref(), common.image_tag.as_deref());

@@ -34,6 +34,16 @@ pub fn policy(pod: &Pod<'_>, spec: &NetworkPolicySpec, wiring: &[Value]) -> Opti
     }})))
 }
 
+/// The policy of a component that only others of the stack reach.
+#[must_use]
+pub fn inner(pod: &Pod<'_>, spec: &NetworkPolicySpec, consumers: &[Value]) -> Option<Object> {
+    let closed = NetworkPolicySpec {
+        enabled: spec.enabled,
+        from: Some(vec![]),
+    };
+    policy(pod, &closed, consumers)
+}
+
 /// Everything but link-local addresses, where clouds keep credentials; names are looked up there too, on clusters
 /// with a DNS cache on each node. Pods are named apart, since some networks do not count them among addresses.
 fn egress() -> Value {

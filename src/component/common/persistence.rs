@@ -4,10 +4,14 @@ use super::Common;
 use crate::base::crd;
 use crate::base::issue::Issue;
 use crate::base::names;
+use crate::base::object::{Object, find};
 use crate::base::quantity::Quantity;
+use crate::base::seen::Seen;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 use validator::Validate;
 
 /// Whether and how data is kept.
@@ -93,6 +97,14 @@ impl<'a> Volume<'a> {
         Some(Self { spec, common, size })
     }
 
+    /// The same for a component that keeps its data unless it is told not to.
+    #[must_use]
+    pub fn unless_off(spec: Option<&'a Persistence>, common: &'a Common, size: &'static str) -> Option<Self> {
+        static PLAIN: LazyLock<Persistence> = LazyLock::new(Persistence::default);
+        let spec = spec.unwrap_or(&PLAIN);
+        (spec.enabled != Some(false)).then_some(Self { spec, common, size })
+    }
+
     /// The size of a claim.
     #[must_use]
     pub fn size(&self) -> Value {
@@ -128,6 +140,34 @@ impl<'a> Volume<'a> {
             spec["resources"]["requests"]["storage"] = has.clone();
         }
         spec
+    }
+
+    /// The claim of that name, unless it is the user's own.
+    #[must_use]
+    pub fn object(&self, seen: &Seen<'_>, component: &str, name: &str) -> Option<Object> {
+        if !self.is_ours() {
+            return None;
+        }
+        let live = find::<PersistentVolumeClaim>(seen.live, name).map(|claim| &claim.data["spec"]);
+        let fields = json!({"spec": self.claim(live)});
+        let claim = seen.owner.object::<PersistentVolumeClaim>(component, name, fields);
+        Some(if self.spec.retains() {
+            claim.retained(seen.owner)
+        } else {
+            claim
+        })
+    }
+
+    /// True when several pods can use the claim from several nodes.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.spec.modes().contains(&AccessMode::ReadWriteMany)
+    }
+
+    /// True when one pod alone can use the claim.
+    #[must_use]
+    pub fn is_of_one_pod(&self) -> bool {
+        self.spec.modes() == [AccessMode::ReadWriteOncePod]
     }
 
     /// A size that is one, that never shrinks, and nothing changed that a claim holding data cannot change.
@@ -228,6 +268,25 @@ pub fn rules(on: bool) -> Vec<Value> {
         fixed("accessModes", "['ReadWriteOnce']"),
         shrunk,
     ]
+}
+
+/// The volume of a pod: the claim of that name or the user's own, or space that goes with the pod.
+#[must_use]
+pub fn source(volume: &str, spec: Option<Volume<'_>>, claim: &str) -> Value {
+    match spec {
+        None => json!({"name": volume, "emptyDir": {}}),
+        Some(spec) => json!({"name": volume, "persistentVolumeClaim": {
+            "claimName": spec.spec.existing_claim.as_deref().unwrap_or(claim),
+        }}),
+    }
+}
+
+/// Writes that data is kept, and the size of the claim that will be made.
+pub fn fill_kept(block: &mut Map<String, Value>, size: &str) {
+    if let Some(persistence) = block.entry("persistence").or_insert_with(|| json!({})).as_object_mut() {
+        persistence.entry("enabled").or_insert(true.into());
+    }
+    fill_persistence(block, size);
 }
 
 /// Writes the size of claims that will be made.

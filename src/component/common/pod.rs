@@ -1,8 +1,8 @@
 //! The pods of a component: one template, one way to make a Deployment, a Service and an account of it.
 
 use super::{Common, ServiceType, Variable};
-use crate::base::names;
 use crate::base::object::{Object, Owner, merge};
+use crate::base::{names, secret};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{LocalObjectReference, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -23,12 +23,16 @@ pub struct Pod<'a> {
     pub name: String,
     /// Where the process listens.
     pub port: i32,
+    /// What is spoken there: some networks tell it by the port's name.
+    pub protocol: &'static str,
     /// User and group of the process.
     pub uid: i64,
     /// Fields of the container: command, args, probes, lifecycle.
     pub container: Value,
     /// Variables of the operator.
     pub env: Vec<Value>,
+    /// Containers of the operator that run to their end first.
+    pub inits: Vec<Value>,
     /// Volumes of the operator.
     pub volumes: Vec<Value>,
     /// Where they are mounted.
@@ -41,6 +45,8 @@ pub struct Pod<'a> {
     pub annotations: Map<String, Value>,
     /// Seconds that a stopping pod gets.
     pub grace: i64,
+    /// All of them need one volume that a single node can mount, so they go to one node.
+    pub together: bool,
 }
 
 impl Pod<'_> {
@@ -83,15 +89,23 @@ impl Pod<'_> {
             json!({
                 "securityContext": common.pod_security_context,
                 "nodeSelector": common.node_selector,
-                "affinity": common.affinity,
+                "affinity": common.affinity.clone().or_else(|| self.together.then(|| self.beside())),
                 "runtimeClassName": common.runtime_class_name,
                 "priorityClassName": common.priority_class_name,
                 "imagePullSecrets": common.image_pull_secrets.as_ref().map(|s| unique(s)),
-                "initContainers": common.init_containers.as_ref().map(|list| confined(list)),
+                "initContainers": some(joined(&self.inits, common.init_containers.as_ref().map(|l| confined(l)).as_ref())),
                 "tolerations": some(joined(&self.tolerations, common.tolerations.as_ref())),
             }),
         );
         json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec})
+    }
+
+    /// Where the others of these pods are; the first one may go anywhere.
+    fn beside(&self) -> Value {
+        json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": self.owner.selector(self.component)},
+        }]}})
     }
 
     fn container_body(&self) -> Value {
@@ -99,7 +113,7 @@ impl Pod<'_> {
         let mut body = json!({
             "name": self.component,
             "image": self.image,
-            "ports": [{"name": "http", "containerPort": self.port, "protocol": "TCP"}],
+            "ports": [{"name": self.protocol, "containerPort": self.port, "protocol": "TCP"}],
             "env": self.variables(),
             "volumeMounts": joined(&self.mounts, common.volume_mounts.as_ref()),
             "resources": self.resources,
@@ -143,7 +157,7 @@ impl Pod<'_> {
         let service = self.common.service.clone().unwrap_or_default();
         let kind = self.common.service_kind();
         let mut port = json!({
-            "name": "http", "port": self.common.port(self.port), "targetPort": "http", "protocol": "TCP",
+            "name": self.protocol, "port": self.common.port(self.port), "targetPort": self.protocol, "protocol": "TCP",
         });
         merge(&mut port, json!({"nodePort": service.node_port}));
         let ranges = service
@@ -176,14 +190,16 @@ impl Pod<'_> {
     /// A Deployment of these pods.
     #[must_use]
     pub fn deployment(&self, replicas: i32, strategy: &Value, deadline: i32) -> Object {
-        self.object::<Deployment>(json!({"spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": self.owner.selector(self.component)},
-            "strategy": strategy,
-            "progressDeadlineSeconds": deadline,
-            "revisionHistoryLimit": 3,
-            "template": self.template(),
-        }}))
+        self.object::<Deployment>(
+            json!({"metadata": {"annotations": secret::noted(&self.annotations)}, "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": self.owner.selector(self.component)},
+                "strategy": strategy,
+                "progressDeadlineSeconds": deadline,
+                "revisionHistoryLimit": 3,
+                "template": self.template(),
+            }}),
+        )
     }
 
     /// An object that is named like the workload.

@@ -139,9 +139,11 @@ impl OllamaSpec {
             common: &self.common,
             image: self.image(seen),
             port: PORT,
+            protocol: "http",
             uid: UID,
             container: self.container(drain),
             env: self.env(),
+            inits: vec![],
             volumes,
             mounts: vec![
                 json!({"name": "data", "mountPath": DATA}),
@@ -152,6 +154,7 @@ impl OllamaSpec {
             tolerations: gpu.map(tolerations).unwrap_or_default(),
             annotations: Map::new(),
             grace: i64::from(drain) + 10,
+            together: false,
             name,
         }
     }

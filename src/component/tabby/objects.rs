@@ -5,11 +5,10 @@ use super::{CONFIG, DATA, NAME, PORT, TOKEN, TabbySpec};
 use crate::base::hash;
 use crate::base::object::{Form, Generated, Object, find, merge};
 use crate::base::seen::Seen;
-use crate::component::common::persistence::Volume;
 use crate::component::common::pod::Pod;
-use crate::component::common::{IngressSpec, NetworkPolicySpec, ingress, network};
+use crate::component::common::{IngressSpec, NetworkPolicySpec, ingress, network, persistence};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Map, Value, json};
 
 /// A process of this user needs nothing of the image's own users.
@@ -58,7 +57,10 @@ impl TabbySpec {
         objects.extend(pod.account());
         objects.extend(network::policy(&pod, policy, &[]));
         objects.extend(pod.budget(self.replicas()));
-        objects.extend(self.claim(seen, &pod.name));
+        objects.extend(
+            self.volume()
+                .and_then(|v| v.object(seen, NAME, &format!("{}-data", pod.name))),
+        );
         objects.extend(
             ingress::exposure(&self.common, self.ingress.as_ref())
                 .filter(IngressSpec::is_on)
@@ -72,12 +74,6 @@ impl TabbySpec {
         let name = format!("{}-{NAME}", seen.owner.name);
         let mut args = vec![json!("--device"), json!(self.device.unwrap_or_default())];
         args.extend(self.common.extra_args.iter().flatten().map(|arg| json!(arg)));
-        let claim = match self.volume() {
-            None => json!({"name": "data", "emptyDir": {}}),
-            Some(volume) => json!({"name": "data", "persistentVolumeClaim": {
-                "claimName": volume.spec.existing_claim.clone().unwrap_or_else(|| format!("{name}-data")),
-            }}),
-        };
         let probe = json!({"path": "/metrics", "port": "http"});
         Pod {
             owner: seen.owner,
@@ -85,6 +81,7 @@ impl TabbySpec {
             common: &self.common,
             image: self.image(seen),
             port: PORT,
+            protocol: "http",
             uid: UID,
             // `/v1/health` asks for a token; `/metrics` does not (facts, products 4.1).
             container: json!({
@@ -95,8 +92,9 @@ impl TabbySpec {
                 "livenessProbe": {"httpGet": probe, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
             }),
             env: self.env(&name),
+            inits: vec![],
             volumes: vec![
-                claim,
+                persistence::source("data", self.volume(), &format!("{name}-data")),
                 json!({"name": "config", "configMap": {"name": format!("{name}-config")}}),
                 json!({"name": "tmp", "emptyDir": {}}),
             ],
@@ -109,6 +107,7 @@ impl TabbySpec {
             tolerations: vec![],
             annotations: Map::from_iter([("llm.geeper.io/config-hash".to_string(), json!(config))]),
             grace: 30,
+            together: false,
             name,
         }
     }
@@ -125,19 +124,6 @@ impl TabbySpec {
             env.push(json!({"name": SILENCE, "value": "1"}));
         }
         env
-    }
-
-    fn claim(&self, seen: &Seen<'_>, workload: &str) -> Option<Object> {
-        let volume = self.volume().filter(Volume::is_ours)?;
-        let name = format!("{workload}-data");
-        let live = find::<PersistentVolumeClaim>(seen.live, &name).map(|claim| &claim.data["spec"]);
-        let fields = json!({"spec": volume.claim(live)});
-        let claim = seen.owner.object::<PersistentVolumeClaim>(NAME, &name, fields);
-        Some(if volume.spec.retains() {
-            claim.retained(seen.owner)
-        } else {
-            claim
-        })
     }
 
     /// True when the servers exist already: whatever happens to a model then, they stay.

@@ -16,7 +16,7 @@ pub(super) struct Conditions<'a> {
     pub(super) resting: bool,
     pub(super) ready: i32,
     pub(super) total: i32,
-    pub(super) trouble: Option<String>,
+    pub(super) trouble: Option<(Reason, String)>,
 }
 
 impl Conditions<'_> {
@@ -27,7 +27,7 @@ impl Conditions<'_> {
         let ready = self.ready(&valid, &models, stalled.as_ref());
         let done = ready.status == Some(true);
         let degraded = match (&self.trouble, models.reason) {
-            (Some(trouble), _) => State::new("Degraded", true, Reason::PodWaiting, trouble),
+            (Some((reason, text)), _) => State::new("Degraded", true, *reason, text),
             (None, Reason::ModelsReady | Reason::Pulling | Reason::NotPulled | Reason::NoModels) => {
                 State::new("Degraded", false, Reason::Reconciled, "nothing is known to be wrong")
             }
@@ -121,7 +121,7 @@ impl Conditions<'_> {
             _ if valid.status != Some(true) && !self.settled => no(valid.reason, &valid.message),
             _ if models.status != Some(true) => no(models.reason, &models.message),
             _ if !self.settled => match &self.trouble {
-                Some(trouble) => no(Reason::PodWaiting, trouble),
+                Some((reason, text)) => no(*reason, text),
                 None => no(
                     Reason::RollingOut,
                     &format!("{} of {} replicas are ready", self.ready, self.total),

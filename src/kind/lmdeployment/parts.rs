@@ -5,7 +5,7 @@ use super::status::ComponentStatus;
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::find;
 use crate::base::seen::Seen;
-use crate::component::{ollama, tabby};
+use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -19,8 +19,17 @@ pub(super) struct Part<'a> {
     live: Option<&'a DynamicObject>,
     /// A workload of another kind that has not made way yet: its pods still answer.
     other: Option<&'a DynamicObject>,
-    /// Nothing is wrong with its absence: it waits for its models.
-    waits: bool,
+    /// Nothing is wrong with its absence: it waits.
+    waits: Option<Wait>,
+}
+
+/// What a component waits for before its first start.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// Its models.
+    Models,
+    /// Other parts of the stack; which, in words.
+    Parts(&'static str),
 }
 
 pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> {
@@ -31,17 +40,36 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
             replicas: o.replicas(),
             live,
             other,
-            waits: false,
+            waits: None,
         }
     });
-    let tabby = stack.tabby().map(|t| Part {
-        name: tabby::NAME,
-        replicas: t.replicas(),
-        live: find::<Deployment>(seen.live, &format!("{}-{}", seen.owner.name, tabby::NAME)),
-        other: None,
-        waits: true,
-    });
-    ollama.into_iter().chain(tabby).collect()
+    let mut parts: Vec<Part<'a>> = ollama.into_iter().collect();
+    let mut add = |name: &'static str, replicas: i32, waits: Option<Wait>| {
+        parts.push(Part {
+            name,
+            replicas,
+            live: find::<Deployment>(seen.live, &format!("{}-{name}", seen.owner.name)),
+            other: None,
+            waits,
+        });
+    };
+    if let Some(chat) = stack.chat() {
+        if stack.postgres(chat, seen).is_some() {
+            add(postgres::NAME, 1, None);
+        }
+        if chat.redis().is_some() {
+            add(redis::NAME, 1, None);
+        }
+        if let Some(pipelines) = chat.pipelines() {
+            add(pipelines::NAME, pipelines.replicas(), None);
+        }
+        let waits = stack.chat_waits(chat, seen).map(Wait::Parts);
+        add(openwebui::NAME, chat.web.replicas(), waits);
+    }
+    if let Some(tabby) = stack.tabby() {
+        add(tabby::NAME, tabby.replicas(), Some(Wait::Models));
+    }
+    parts
 }
 
 impl Part<'_> {
@@ -65,7 +93,7 @@ impl Part<'_> {
 
     /// It is not there, since its models are not.
     pub(super) fn is_waiting(&self) -> bool {
-        self.waits && self.live.is_none()
+        matches!(self.waits, Some(Wait::Models)) && self.live.is_none()
     }
 
     pub(super) fn status(
@@ -76,8 +104,12 @@ impl Part<'_> {
     ) -> ComponentStatus {
         let state = if self.is_settled() {
             State::new("Available", true, Reason::Reconciled, "all replicas are ready")
-        } else if self.is_waiting() {
-            State::new("Available", false, Reason::Pulling, "waits for its models")
+        } else if let Some(wait) = self.waits.filter(|_| self.live.is_none()) {
+            let (reason, text) = match wait {
+                Wait::Models => (Reason::Pulling, "waits for its models"),
+                Wait::Parts(text) => (Reason::RollingOut, text),
+            };
+            State::new("Available", false, reason, text)
         } else {
             State::new("Available", false, Reason::RollingOut, "replicas are not ready yet")
         };
@@ -86,6 +118,7 @@ impl Part<'_> {
             ready_replicas: self.count("readyReplicas"),
             updated_replicas: self.count("updatedReplicas"),
             models: None,
+            database: None,
             conditions: Some(condition::merge(&old.unwrap_or_default(), vec![state], generation, now)),
         }
     }

@@ -1,14 +1,15 @@
 //! What an `LMDeployment` says of itself, in the words of `kubectl wait`, Helm, Argo CD and Flux.
 
 use super::LMDeployment;
+use super::chat::{ChatSpec, Database};
 use super::conditions::Conditions;
 use super::parts::{Part, parts};
 use super::trouble::trouble;
 use super::wanted::Wanted;
-use crate::base::condition;
+use crate::base::condition::{self, Reason};
 use crate::base::object::find;
 use crate::base::seen::{ModelState, Seen};
-use crate::component::{ollama, tabby};
+use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
 use crate::kind::Outcome;
 use crate::kind::ollamamodel::{OllamaModel, status_of};
 use jiff::Timestamp;
@@ -43,6 +44,18 @@ pub struct LMDeploymentStatus {
     /// Ollama.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_status: Option<ComponentStatus>,
+    /// Open WebUI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openwebui_status: Option<ComponentStatus>,
+    /// Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_status: Option<ComponentStatus>,
+    /// PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_status: Option<ComponentStatus>,
+    /// Pipelines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipelines_status: Option<ComponentStatus>,
     /// Tabby.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tabby_status: Option<ComponentStatus>,
@@ -89,6 +102,9 @@ pub struct ComponentStatus {
     /// The models that Tabby uses: chat, completion, embedding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<BTreeMap<String, String>>,
+    /// Where Open WebUI keeps its accounts: sqlite, postgres or external.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
     /// Available.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -131,16 +147,13 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
         resting: parts.iter().all(|p| p.is_settled() || p.is_waiting()),
         ready,
         total,
-        trouble: trouble(seen),
+        trouble: stack
+            .secret_trouble(seen)
+            .or_else(|| trouble(seen).map(|text| (Reason::PodWaiting, text))),
     }
     .states();
-    let component = |name: &str| {
+    let component = |name: &str, before: &Option<ComponentStatus>| {
         let part = parts.iter().find(|p| p.name == name)?;
-        let before = if name == ollama::NAME {
-            &old.ollama_status
-        } else {
-            &old.tabby_status
-        };
         let before = before.as_ref().and_then(|b| b.conditions.clone());
         Some(part.status(before, generation, now))
     };
@@ -156,8 +169,15 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
         total_replicas: Some(total),
         ready: Some(format!("{ready}/{total}")),
         models_ready: Some(format!("{models_ready}/{}", wanted.len())),
-        ollama_status: component(ollama::NAME),
-        tabby_status: component(tabby::NAME).map(|s| ComponentStatus {
+        ollama_status: component(ollama::NAME, &old.ollama_status),
+        openwebui_status: component(openwebui::NAME, &old.openwebui_status).map(|s| ComponentStatus {
+            database: database(stack, seen, fatal),
+            ..s
+        }),
+        redis_status: component(redis::NAME, &old.redis_status),
+        postgres_status: component(postgres::NAME, &old.postgres_status),
+        pipelines_status: component(pipelines::NAME, &old.pipelines_status),
+        tabby_status: component(tabby::NAME, &old.tabby_status).map(|s| ComponentStatus {
             models: tabby_models(stack),
             ..s
         }),
@@ -171,6 +191,15 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
             now,
         )),
     }
+}
+
+/// What is said of the database: where nothing is touched, what was known before.
+fn database(stack: &LMDeployment, seen: &Seen<'_>, fatal: bool) -> Option<Database> {
+    let chat = stack.chat()?;
+    if fatal {
+        return stack.known_database();
+    }
+    Some(stack.database(chat, seen))
 }
 
 impl Wanted {
@@ -211,12 +240,31 @@ fn endpoints(stack: &LMDeployment) -> BTreeMap<String, String> {
         )
     };
     let ollama = stack.ollama().map(|o| url(ollama::NAME, o.common.port(ollama::PORT)));
+    let chat = stack
+        .chat()
+        .map(|c| url(openwebui::NAME, c.web.common.port(openwebui::PORT)));
     let tabby = stack.tabby().map(|t| url(tabby::NAME, t.common.port(tabby::PORT)));
-    ollama.into_iter().chain(tabby).collect()
+    [ollama, chat, tabby].into_iter().flatten().collect()
 }
 
 fn images(stack: &LMDeployment, seen: &Seen<'_>) -> BTreeMap<String, String> {
-    let ollama = stack.ollama().map(|o| (ollama::NAME.to_string(), o.image(seen)));
-    let tabby = stack.tabby().map(|t| (tabby::NAME.to_string(), t.image(seen)));
-    ollama.into_iter().chain(tabby).collect()
+    let chat = stack.chat();
+    let images = [
+        (ollama::NAME, stack.ollama().map(|o| o.image(seen))),
+        (openwebui::NAME, chat.map(|c| c.web.image(seen))),
+        (redis::NAME, chat.and_then(ChatSpec::redis).map(|r| r.image(seen))),
+        (
+            postgres::NAME,
+            chat.and_then(|c| stack.postgres(c, seen)).map(|p| p.image(seen)),
+        ),
+        (
+            pipelines::NAME,
+            chat.and_then(ChatSpec::pipelines).map(|p| p.image(seen)),
+        ),
+        (tabby::NAME, stack.tabby().map(|t| t.image(seen))),
+    ];
+    let known = images
+        .into_iter()
+        .filter_map(|(name, image)| Some((name.to_string(), image?)));
+    known.collect()
 }

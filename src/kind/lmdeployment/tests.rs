@@ -3,12 +3,16 @@
 use super::*;
 use crate::base::condition::Reason;
 use crate::base::object::{Owner, Treatment, find};
+use crate::base::secret::Secrets;
 use crate::base::seen::ModelState;
 use crate::component::ollama::GATE_OPENED;
 use crate::kind::{Refusal, ollamamodel};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::core::DynamicObject;
+
+#[cfg(test)]
+mod chat;
 
 fn stack(spec: &str) -> LMDeployment {
     let spec: Value = serde_saphyr::from_str(spec).unwrap();
@@ -25,6 +29,7 @@ fn stack(spec: &str) -> LMDeployment {
 struct Cluster {
     live: Vec<DynamicObject>,
     outcome: Outcome,
+    secrets: Secrets,
 }
 
 impl Cluster {
@@ -108,6 +113,7 @@ impl Cluster {
             owner,
             live: &self.live,
             replicas: &[],
+            secrets: &self.secrets,
         }
     }
 

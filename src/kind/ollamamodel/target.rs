@@ -5,7 +5,7 @@ use crate::base::crd;
 use crate::base::issue::Issue;
 use crate::base::names;
 use crate::base::settings::Settings;
-use crate::base::url::ServerUrl;
+use crate::base::endpoint::ServerUrl;
 use kube::ResourceExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

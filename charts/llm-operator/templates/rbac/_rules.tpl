@@ -26,7 +26,7 @@
 - apiGroups: [ollama.smithforge.dev]
   resources: [ollamamodels/finalizers]
   verbs: [update]
-# Ollama and Tabby; `delete` when a component is switched off or moves between Deployment and StatefulSet.
+# Every component; `delete` when a component is switched off or moves between Deployment and StatefulSet.
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]
@@ -34,7 +34,7 @@
 - apiGroups: [""]
   resources: [services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
-# Models and indices. No `delete`: data goes by the user's hand or by its own retention policy, never by the operator's.
+# Models, accounts, uploads and indices. No `delete`: data goes by the user's hand or by its own retention policy, never by the operator's.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]

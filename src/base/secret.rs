@@ -1,0 +1,184 @@
+//! What Secrets of users hold, as far as deciding needs it: whether a key is there, its text, and a mark of its content.
+
+use super::hash;
+use base64::Engine;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The annotation of pods that read Secrets at their start.
+const ANNOTATION: &str = "llm.geeper.io/secrets-hash";
+/// Bytes of a block of SHA-256.
+const BLOCK: usize = 64;
+
+/// Secrets of one namespace, by name; `None` for one that does not exist.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(BTreeMap<String, Option<Content>>);
+
+/// What a Secret holds.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These keys and their bytes.
+    Keys(BTreeMap<String, Vec<u8>>),
+    /// Every key, with a word of no meaning: for showing what a manifest becomes without a cluster.
+    Any,
+}
+
+impl Content {
+    fn get(&self, key: &str) -> Option<&[u8]> {
+        match self {
+            Self::Keys(keys) => keys.get(key).map(Vec::as_slice),
+            Self::Any => Some(b"REDACTED"),
+        }
+    }
+}
+
+/// What is known of a key of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    Key,
+    /// The Secret is there without it, or with nothing under it.
+    NoKey,
+    /// There is no such Secret.
+    NoSecret,
+    /// Nobody has looked yet.
+    Unknown,
+}
+
+impl Secrets {
+    /// Notes what a Secret holds; `None` when it does not exist.
+    pub fn put(&mut self, name: impl Into<String>, content: Option<Content>) {
+        self.0.insert(name.into(), content);
+    }
+
+    /// What is known of the key.
+    #[must_use]
+    pub fn find(&self, name: &str, key: &str) -> Found {
+        match self.0.get(name) {
+            None => Found::Unknown,
+            Some(None) => Found::NoSecret,
+            Some(Some(content)) if content.get(key).is_some_and(|v| !v.is_empty()) => Found::Key,
+            Some(Some(_)) => Found::NoKey,
+        }
+    }
+
+    /// The text under the key.
+    #[must_use]
+    pub fn text(&self, name: &str, key: &str) -> Option<&str> {
+        let bytes = self.0.get(name)?.as_ref()?.get(key)?;
+        std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    }
+
+    /// A mark of the content of these keys, made with a secret of our own: a plain hash would let its readers guess weak
+    /// passwords. `None` where something is not known.
+    #[must_use]
+    pub fn mark(&self, salt: (&str, &str), keys: &[(String, String)]) -> Option<String> {
+        let salt = self.0.get(salt.0)?.as_ref()?.get(salt.1)?;
+        let mut message = vec![];
+        for (name, key) in keys {
+            let value = self.0.get(name)?.as_ref()?.get(key)?;
+            message.extend(Sha256::digest(name));
+            message.extend(Sha256::digest(key));
+            message.extend(Sha256::digest(value));
+        }
+        let mut mark = hash::plain(&hmac(salt, &message));
+        mark.truncate(16);
+        Some(mark)
+    }
+}
+
+/// Never the content.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut block = [0_u8; BLOCK];
+    let short = if key.len() > BLOCK {
+        Sha256::digest(key).to_vec()
+    } else {
+        key.to_vec()
+    };
+    block[..short.len()].copy_from_slice(&short);
+    let pad = |with: u8| block.map(|byte| byte ^ with);
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
+    Sha256::new()
+        .chain_update(pad(0x5c))
+        .chain_update(inner)
+        .finalize()
+        .to_vec()
+}
+
+/// The annotation that rolls pods when a Secret changes.
+#[must_use]
+pub fn annotation(mark: String) -> (String, Value) {
+    (ANNOTATION.to_string(), mark.into())
+}
+
+/// The same annotation for the workload itself, where it can be read back.
+#[must_use]
+pub fn noted(annotations: &Map<String, Value>) -> Option<Value> {
+    annotations.get(ANNOTATION).map(|mark| json!({ANNOTATION: mark}))
+}
+
+/// The mark, or where something of it cannot be read now, the one that the workload has: its pods keep running.
+#[must_use]
+pub fn lasting(mark: Option<String>, live: Option<&DynamicObject>) -> Option<String> {
+    mark.or_else(|| live?.annotations().get(ANNOTATION).cloned())
+}
+
+/// The text as it stands in the data of a Secret.
+#[must_use]
+pub fn coded(text: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4231, test cases 2 and 6.
+    #[test]
+    fn the_mark_is_the_standard_one() {
+        assert_eq!(
+            hash::plain(&hmac(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hash::plain(&hmac(
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First"
+            )),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_told_apart() {
+        let mut secrets = Secrets::default();
+        let content = |key: &str, value: &str| {
+            let keys = BTreeMap::from([(key.to_string(), value.as_bytes().to_vec())]);
+            Some(Content::Keys(keys))
+        };
+        secrets.put("a", content("k", "v"));
+        secrets.put("empty", content("k", ""));
+        secrets.put("gone", None);
+        let found = ["a", "empty", "gone", "new"].map(|name| secrets.find(name, "k"));
+        assert_eq!(found, [Found::Key, Found::NoKey, Found::NoSecret, Found::Unknown]);
+        assert_eq!(secrets.find("a", "other"), Found::NoKey);
+        let keys = [("a".to_string(), "k".to_string())];
+        let mark = secrets.mark(("a", "k"), &keys);
+        assert_eq!(mark.as_ref().map(String::len), Some(16));
+        secrets.put("salt", content("s", "other"));
+        assert_ne!(secrets.mark(("salt", "s"), &keys), mark);
+        assert_eq!(secrets.mark(("gone", "s"), &keys), None);
+        assert!(!format!("{secrets:?}").contains('v'), "{secrets:?}");
+    }
+}

@@ -1,0 +1,350 @@
+//! Open WebUI: what it waits for, who starts first, which database it is on, what its Secrets do.
+
+use super::*;
+use crate::base::secret::Content;
+use std::collections::BTreeMap;
+
+const MODELS: &str = "ollama: {models: [llama3]}";
+const VERSION: &str = "llm.geeper.io/version";
+
+/// A stack with these fields of Open WebUI.
+fn chat(fields: &str) -> LMDeployment {
+    stack(&format!("{{{MODELS}, openwebui: {{enabled: true, {fields}}}}}"))
+}
+
+impl Cluster {
+    fn ready(self, name: &str) -> Self {
+        self.workload("Deployment", name, 1, 1)
+    }
+
+    /// Open WebUI with that many pods asked for and there, of the version of these objects.
+    fn web(self, of: &[Object], replicas: i32, ready: i32) -> Self {
+        let version = &deployment(of, "chat-openwebui").unwrap().body["metadata"]["annotations"][VERSION];
+        let mut next = self.workload("Deployment", "chat-openwebui", replicas, ready);
+        let live = next.live.last_mut().unwrap();
+        let annotations = BTreeMap::from([(VERSION.to_string(), text(version))]);
+        live.metadata.annotations = Some(annotations);
+        next
+    }
+
+    fn secret(mut self, name: &str, keys: &[(&str, &str)]) -> Self {
+        let keys = keys.iter().map(|(k, v)| ((*k).to_string(), v.as_bytes().to_vec()));
+        self.secrets.put(name, Some(Content::Keys(keys.collect())));
+        self
+    }
+}
+
+fn deployment<'a>(objects: &'a [Object], name: &str) -> Option<&'a Object> {
+    let is = |o: &&Object| o.resource.kind == "Deployment" && o.name == name;
+    objects.iter().find(is)
+}
+
+fn web_replicas(objects: &[Object]) -> Option<Value> {
+    deployment(objects, "chat-openwebui").map(|d| d.body["spec"]["replicas"].clone())
+}
+
+/// The variables of the container of a component.
+fn env(objects: &[Object], name: &str) -> BTreeMap<String, Value> {
+    let container = &deployment(objects, name).unwrap().body["spec"]["template"]["spec"]["containers"][0];
+    let each = container["env"].as_array().unwrap().iter();
+    each.map(|v| {
+        let source = &v["valueFrom"]["secretKeyRef"];
+        let value = if source.is_null() {
+            v["value"].clone()
+        } else {
+            json!(format!("{}/{}", text(&source["name"]), text(&source["key"])))
+        };
+        (text(&v["name"]), value)
+    })
+    .collect()
+}
+
+#[test]
+fn it_starts_after_its_database_and_redis_and_then_stays() {
+    let stack = chat("replicas: 2");
+    let none = Cluster::default();
+    assert_eq!(web_replicas(&none.desired(&stack)), None);
+    let said = none.status(&stack);
+    assert_eq!(
+        said["openwebuiStatus"]["conditions"][0]["message"],
+        "waits for PostgreSQL"
+    );
+    assert_eq!(said["openwebuiStatus"]["database"], "postgres");
+    let half = Cluster::default().ready("chat-postgres");
+    assert_eq!(web_replicas(&half.desired(&stack)), None);
+    assert_eq!(
+        half.status(&stack)["openwebuiStatus"]["conditions"][0]["message"],
+        "waits for Redis"
+    );
+    let there = Cluster::default().ready("chat-postgres").ready("chat-redis");
+    let objects = there.desired(&stack);
+    assert_eq!(web_replicas(&objects), Some(json!(1)), "the first pod alone");
+    let lost = Cluster::default().web(&objects, 2, 2);
+    assert_eq!(
+        web_replicas(&lost.desired(&stack)),
+        Some(json!(2)),
+        "a lost database takes nothing away"
+    );
+}
+
+#[test]
+fn one_pod_migrates_and_the_others_follow() {
+    let stack = chat("replicas: 3");
+    let base = || Cluster::default().ready("chat-postgres").ready("chat-redis");
+    let first = base().desired(&stack);
+    let replicas = |cluster: Cluster, stack: &LMDeployment| web_replicas(&cluster.desired(stack)).unwrap();
+    assert_eq!(replicas(base().web(&first, 1, 0), &stack), 1, "it is not Ready yet");
+    assert_eq!(replicas(base().web(&first, 1, 1), &stack), 3);
+    assert_eq!(
+        replicas(base().web(&first, 3, 0), &stack),
+        3,
+        "pods that fall do not shrink it"
+    );
+    let newer = chat("replicas: 3, imageTag: '0.13.0'");
+    assert_eq!(
+        replicas(base().web(&first, 3, 3), &newer),
+        1,
+        "a new version starts alone"
+    );
+    let second = base().desired(&newer);
+    assert_eq!(replicas(base().web(&second, 1, 1), &newer), 3);
+    let other = chat("replicas: 3, env: [{name: LOG, value: x}], resources: {limits: {cpu: 2}}");
+    assert_eq!(
+        replicas(base().web(&first, 3, 3), &other),
+        3,
+        "what is no version rolls them together"
+    );
+    let template = &deployment(&second, "chat-openwebui").unwrap().body["spec"];
+    assert_eq!(template["strategy"], json!({"type": "Recreate"}));
+}
+
+#[test]
+fn the_database_is_chosen_once() {
+    let database =
+        |cluster: &Cluster, stack: &LMDeployment| cluster.status(stack)["openwebuiStatus"]["database"].clone();
+    let none = Cluster::default();
+    assert_eq!(database(&none, &chat("replicas: 1")), "sqlite");
+    assert_eq!(database(&none, &chat("replicas: 2")), "postgres");
+    assert_eq!(
+        database(&none, &chat("database: {urlSecretRef: {name: db}}")),
+        "external"
+    );
+    assert_eq!(database(&none, &chat("database: {enabled: true}")), "postgres");
+    let mut stack = chat("replicas: 1");
+    stack.status = serde_json::from_value(json!({"openwebuiStatus": {
+        "availableReplicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "database": "postgres",
+    }}))
+    .unwrap();
+    assert_eq!(database(&none, &stack), "postgres", "scaled down, it stays");
+    let kept = Cluster::default().claim("chat-postgres-data", "10Gi", "x");
+    assert_eq!(
+        database(&kept, &chat("replicas: 1")),
+        "postgres",
+        "a restored stack finds its data"
+    );
+    let file = Cluster::default().claim("chat-openwebui-data", "2Gi", "x");
+    assert_eq!(database(&file, &chat("replicas: 2")), "sqlite");
+}
+
+#[test]
+fn one_alone_needs_nothing_else() {
+    let objects = Cluster::default().desired(&chat(""));
+    let env = env(&objects, "chat-openwebui");
+    for absent in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "VECTOR_DB",
+        "OPENAI_API_BASE_URLS",
+        "WEBUI_ADMIN_EMAIL",
+        "WEBUI_URL",
+    ] {
+        assert!(!env.contains_key(absent), "{absent}");
+    }
+    assert_eq!(env["WEBUI_SECRET_KEY"], "chat-openwebui-secret/WEBUI_SECRET_KEY");
+    assert_eq!(env["OLLAMA_BASE_URLS"], "http://chat-ollama:11434");
+    assert_eq!(env["RAG_OLLAMA_BASE_URL"], "http://chat-ollama:11434");
+    assert_eq!(
+        (&env["ENABLE_PERSISTENT_CONFIG"], &env["ENABLE_SIGNUP"]),
+        (&json!("False"), &json!("True"))
+    );
+    assert_eq!(env["ENABLE_OPENAI_API"], "False", "or it would ask api.openai.com");
+    assert!(deployment(&objects, "chat-redis").is_none() && deployment(&objects, "chat-postgres").is_none());
+    let secret = get(&objects, "Secret", "chat-openwebui-secret");
+    assert!(matches!(&secret.treatment, Treatment::Generated(values) if values[0].key == "WEBUI_SECRET_KEY"));
+    assert_eq!(
+        secret.body["metadata"]["ownerReferences"],
+        Value::Null,
+        "it opens what is kept"
+    );
+}
+
+#[test]
+fn passwords_stand_in_secrets_only() {
+    let secret = "p@ss w/ü\\rd";
+    let stack = chat(&format!("redis: {{enabled: true, password: '{secret}'}}"));
+    let cluster = Cluster::default()
+        .ready("chat-redis")
+        .secret("chat-openwebui-secret", &[("WEBUI_SECRET_KEY", "k")])
+        .secret("chat-redis-secret", &[("password", secret), ("url", "u")]);
+    let objects = cluster.desired(&stack);
+    let data = &get(&objects, "Secret", "chat-redis-secret").body["data"];
+    let decoded = |key: &str| {
+        use base64::Engine;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(text(&data[key]))
+            .unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(decoded("password"), secret);
+    assert_eq!(decoded("url"), "redis://:p%40ss%20w%2F%C3%BC%5Crd@chat-redis:6379/0");
+    for object in objects.iter().filter(|o| o.resource.kind != "Secret") {
+        let body = object.body.to_string();
+        assert!(!body.contains("p@ss") && !body.contains("p%40ss"), "{}", object.title());
+    }
+    let web = env(&objects, "chat-openwebui");
+    assert_eq!(
+        (&web["REDIS_URL"], &web["WEBSOCKET_REDIS_URL"]),
+        (&json!("chat-redis-secret/url"), &json!("$(REDIS_URL)"))
+    );
+    assert_eq!(
+        env(&objects, "chat-redis")["REDIS_PASSWORD"],
+        "chat-redis-secret/password"
+    );
+    let generated = env(
+        &Cluster::default()
+            .ready("chat-redis")
+            .desired(&chat("redis: {enabled: true}")),
+        "chat-openwebui",
+    );
+    assert_eq!(generated["REDIS_URL"], "redis://:$(REDIS_PASSWORD)@chat-redis:6379/0");
+}
+
+#[test]
+fn a_secret_that_is_missing_is_named_and_one_that_changes_rolls_its_readers() {
+    let stack = chat("admin: {email: a@b.c, secretRef: {name: admin}}, redis: {enabled: true}");
+    let cluster = |secrets: Cluster| secrets.ready("chat-redis");
+    let mark = |objects: &[Object], name: &str| {
+        deployment(objects, name).unwrap().body["spec"]["template"]["metadata"]["annotations"]["llm.geeper.io/secrets-hash"].clone()
+    };
+    let gone = {
+        let mut gone = cluster(Cluster::default());
+        gone.secrets.put("admin", None);
+        gone
+    };
+    assert_eq!(web_replicas(&gone.desired(&stack)), None);
+    let said = gone.status(&stack);
+    let degraded = |said: &Value| {
+        let all = said["conditions"].as_array().unwrap().clone();
+        let found = all.into_iter().find(|c| c["type"] == "Degraded").unwrap();
+        (text(&found["reason"]), text(&found["message"]))
+    };
+    assert_eq!(
+        degraded(&said),
+        (
+            "SecretMissing".into(),
+            "Secret admin does not exist; its key password is needed".into()
+        )
+    );
+    let salted = |key: &str, password: &str| {
+        cluster(Cluster::default())
+            .secret("chat-openwebui-secret", &[("WEBUI_SECRET_KEY", key)])
+            .secret("admin", &[("password", password)])
+    };
+    let lacking = cluster(Cluster::default()).secret("admin", &[("pass", "x")]);
+    assert_eq!(
+        degraded(&lacking.status(&stack)).1,
+        "Secret admin has no key password, or nothing under it"
+    );
+    let one = salted("k", "x").desired(&stack);
+    assert_eq!(
+        mark(&one, "chat-openwebui"),
+        mark(&salted("k", "x").desired(&stack), "chat-openwebui")
+    );
+    assert_ne!(
+        mark(&one, "chat-openwebui"),
+        mark(&salted("k", "y").desired(&stack), "chat-openwebui")
+    );
+    assert_ne!(
+        mark(&one, "chat-openwebui"),
+        mark(&salted("l", "x").desired(&stack), "chat-openwebui"),
+        "no plain hash"
+    );
+    assert_eq!(mark(&one, "chat-redis"), Value::Null, "Redis does not read it");
+    let mut running = gone;
+    running = running.web(&one, 1, 1);
+    let live = running.live.last_mut().unwrap();
+    let note = ("llm.geeper.io/secrets-hash".to_string(), "m".to_string());
+    live.metadata.annotations.as_mut().unwrap().extend([note]);
+    assert_eq!(
+        mark(&running.desired(&stack), "chat-openwebui"),
+        "m",
+        "pods that run are left alone"
+    );
+}
+
+#[test]
+fn addresses_in_secrets_are_looked_at() {
+    let stack = chat("database: {urlSecretRef: {name: db}}");
+    let with = |url: &str| Cluster::default().secret("db", &[("url", url)]);
+    let said = with("mysql://a/b").status(&stack);
+    let degraded = said["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["type"] == "Degraded")
+        .unwrap();
+    assert_eq!(degraded["reason"], "SecretInvalid");
+    assert_eq!(
+        degraded["message"],
+        "Secret db: url is no address such as postgresql://user:password@host:5432/database"
+    );
+    let good = with("postgresql://u:p@h:5432/d").secret("chat-openwebui-secret", &[("WEBUI_SECRET_KEY", "k")]);
+    assert_eq!(env(&good.desired(&stack), "chat-openwebui")["DATABASE_URL"], "db/url");
+}
+
+#[test]
+fn langfuse_turns_pipelines_on() {
+    let stack = chat("langfuse: {enabled: true, url: 'https://l.example.com/', secretRef: {name: langfuse}}");
+    let cluster = Cluster::default()
+        .secret("chat-openwebui-secret", &[("WEBUI_SECRET_KEY", "k")])
+        .secret(
+            "langfuse",
+            &[("LANGFUSE_PUBLIC_KEY", "a"), ("LANGFUSE_SECRET_KEY", "b")],
+        );
+    let objects = cluster.desired(&stack);
+    let pipelines = env(&objects, "chat-pipelines");
+    assert_eq!(pipelines["LANGFUSE_HOST"], "https://l.example.com");
+    assert_eq!(pipelines["LANGFUSE_PROJECT_NAME"], "chat");
+    assert_eq!(pipelines["LANGFUSE_TRACING_ENVIRONMENT"], "development");
+    assert_eq!(pipelines["LANGFUSE_SECRET_KEY"], "langfuse/LANGFUSE_SECRET_KEY");
+    let web = env(&objects, "chat-openwebui");
+    assert_eq!(web["OPENAI_API_BASE_URLS"], "http://chat-pipelines:9099/v1");
+    assert_eq!(
+        (&web["OPENAI_API_KEYS"], &web["ENABLE_OPENAI_API"]),
+        (&json!("$(PIPELINES_API_KEY)"), &json!("True"))
+    );
+    assert_eq!(web["PIPELINES_API_KEY"], "chat-pipelines-secret/PIPELINES_API_KEY");
+    assert!(
+        text(&get(&objects, "ConfigMap", "chat-pipelines-langfuse").body["data"]["langfuse.py"])
+            .contains("class Pipeline")
+    );
+    let policy = get(&objects, "NetworkPolicy", "chat-pipelines");
+    let from = &policy.body["spec"]["ingress"][0]["from"];
+    assert_eq!(from.as_array().unwrap().len(), 1);
+    assert_eq!(
+        from[0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"],
+        "openwebui"
+    );
+}
+
+#[test]
+fn nothing_of_chat_is_left_when_it_is_off() {
+    let off = stack(&format!(
+        "{{{MODELS}, openwebui: {{enabled: false, replicas: 3, redis: {{enabled: true}}}}}}"
+    ));
+    let names: Vec<String> = Cluster::default().desired(&off).into_iter().map(|o| o.name).collect();
+    assert!(
+        names.iter().all(|n| n.contains("ollama") || n.contains("llama3")),
+        "{names:?}"
+    );
+}
