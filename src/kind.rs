@@ -41,6 +41,11 @@ pub trait Kind:
         None
     }
 
+    /// What is wrong with the object in the light of what lives already: nobody could see that when it was applied.
+    fn check_live(&self, _seen: &Seen<'_>) -> Vec<Issue> {
+        vec![]
+    }
+
     /// Everything that should exist for the object. What can fail is a check, so this cannot.
     fn desired(&self, seen: &Seen<'_>) -> Vec<Object>;
 

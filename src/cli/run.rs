@@ -1,8 +1,8 @@
 //! The operator's process: every replica serves, the one that holds the Lease reconciles.
 
 use super::manifests;
-use crate::base::settings::Settings;
 use crate::base::endpoint::ServerUrl;
+use crate::base::settings::Settings;
 use crate::controller::{self, metrics::Reconciles};
 use crate::health::{self, Gates};
 use crate::lease::{self, Claim, standing::Terms};

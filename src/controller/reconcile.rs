@@ -102,6 +102,7 @@ where
             replicas: &observed.replicas,
             secrets: &secrets,
         };
+        outcome.review.issues.extend(object.check_live(&seen));
         let desired = object.desired(&seen);
         let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
         let done = apply::apply(context, &manager, &owner, &desired, &mut live).await?;

@@ -1,6 +1,7 @@
 //! `LMDeployment`: one stack. Owns the components, and passes from one to the other what they need to know.
 
 mod chat;
+mod claims;
 mod conditions;
 mod parts;
 mod status;
@@ -147,6 +148,10 @@ impl Kind for LMDeployment {
         }
         self.warn_of_legacy(&mut review);
         review
+    }
+
+    fn check_live(&self, seen: &Seen<'_>) -> Vec<Issue> {
+        self.check_claims(seen)
     }
 
     fn desired(&self, seen: &Seen<'_>) -> Vec<Object> {

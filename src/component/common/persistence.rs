@@ -8,6 +8,8 @@ use crate::base::object::{Object, find};
 use crate::base::quantity::Quantity;
 use crate::base::seen::Seen;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -75,6 +77,28 @@ impl Persistence {
         self.access_modes
             .clone()
             .unwrap_or_else(|| vec![AccessMode::ReadWriteOnce])
+    }
+
+    /// What the manifest says of a live claim that holds data and cannot change; a claim may be larger than it says.
+    #[must_use]
+    pub fn compared(&self, path: &str, claim: &DynamicObject) -> Option<Issue> {
+        let live = &claim.data["spec"];
+        let fields = [
+            ("storageClass", json!(self.storage_class), &live["storageClassName"]),
+            ("accessModes", json!(self.access_modes), &live["accessModes"]),
+        ];
+        let differs = |(_, said, has): &(&str, Value, &Value)| !said.is_null() && !has.is_null() && said != *has;
+        let (field, said, has) = fields.into_iter().find(differs)?;
+        let detail = format!(
+            "PersistentVolumeClaim {} has {has} and keeps it: put that here, or delete the claim with its data",
+            claim.name_any()
+        );
+        Some(Issue::invalid(
+            format!("{path}.persistence.{field}"),
+            "immutable",
+            said,
+            detail,
+        ))
     }
 }
 

@@ -477,6 +477,41 @@ mod storage {
 
     const KEPT: &str = "ollama: {replicas: 2, persistence: {enabled: true, size: 10Gi}}";
 
+    #[test]
+    fn what_a_claim_cannot_follow_is_told() {
+        let settings = Settings::default();
+        let cluster =
+            Cluster::default()
+                .claim("data-chat-ollama-0", "20Gi", "slow")
+                .claim("chat-tabby-data", "1Gi", "slow");
+        let said = |spec: &str| -> Vec<String> {
+            let issues = stack(spec).check_live(&cluster.seen(&settings, &owner()));
+            assert!(
+                issues.iter().all(|i| !i.fatal),
+                "the stack goes on with the claims as they are"
+            );
+            issues.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(said(KEPT), [""; 0], "a larger claim of the cluster's own class is fine");
+        assert_eq!(
+            said("ollama: {persistence: {enabled: true, storageClass: fast}}"),
+            [
+                "spec.ollama.persistence.storageClass: Invalid value: \"fast\": PersistentVolumeClaim data-chat-ollama-0 \
+              has \"slow\" and keeps it: put that here, or delete the claim with its data"
+            ]
+        );
+        let shared = "tabby: {enabled: true, persistence: {enabled: true, accessModes: [ReadWriteMany]}}";
+        let shared = said(&format!("{{ollama: {{models: [a]}}, {shared}}}"));
+        assert!(
+            shared.len() == 1 && shared[0].contains("chat-tabby-data has [\"ReadWriteOnce\"]"),
+            "{shared:?}"
+        );
+        assert_eq!(
+            said("ollama: {persistence: {enabled: true, storageClass: slow}}"),
+            [""; 0]
+        );
+    }
+
     fn template(objects: &[Object]) -> Value {
         get(objects, "StatefulSet", "chat-ollama").body["spec"]["volumeClaimTemplates"][0]["spec"].clone()
     }

@@ -2,10 +2,10 @@
 
 use super::OllamaModel;
 use crate::base::crd;
+use crate::base::endpoint::ServerUrl;
 use crate::base::issue::Issue;
 use crate::base::names;
 use crate::base::settings::Settings;
-use crate::base::endpoint::ServerUrl;
 use kube::ResourceExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
