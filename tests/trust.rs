@@ -1,6 +1,8 @@
 //! Certificates against a real API server: two replicas share a Secret and two configurations, and people wipe,
 //! corrupt and delete them.
 
+#[path = "trust/given.rs"]
+mod given;
 #[path = "trust/release.rs"]
 mod release;
 
@@ -39,6 +41,11 @@ fn main() -> ExitCode {
             "an_expired_authority_is_replaced",
             Kind::Kwok,
             an_expired_authority_is_replaced,
+        )
+        .test(
+            "a_certificate_that_somebody_else_keeps_is_served",
+            Kind::Kwok,
+            given::a_certificate_that_somebody_else_keeps_is_served,
         )
         .run()
 }

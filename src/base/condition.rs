@@ -1,5 +1,6 @@
 //! Conditions of our objects, and the one list of reasons that they, the events and the metrics use.
 
+use super::hash;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -195,6 +196,13 @@ pub fn merge(old: &[Condition], states: Vec<State>, generation: Option<i64>, now
         }
     };
     states.into_iter().map(stored).collect()
+}
+
+/// The action of an event. kube's recorder counts events of one reason and action as one, and keeps the first note: so
+/// another note is another action, or nobody would read it.
+#[must_use]
+pub fn action(what: &str, note: &str) -> String {
+    format!("{what}-{}", hash::short(note, 8))
 }
 
 /// True where the condition of that type is `True`.

@@ -37,6 +37,14 @@ pub(super) struct Args {
     /// The Secret of the certificate authority of the webhooks.
     #[arg(long, env = "CA_SECRET", default_value = "llm-operator-webhook-ca")]
     ca_secret: String,
+    /// A Secret with the certificate of the webhooks, which somebody else keeps: tls.crt, tls.key and ca.crt. Default: the
+    /// operator keeps an authority of its own in --ca-secret.
+    #[arg(long, env = "CERTIFICATE_SECRET")]
+    certificate_secret: Option<String>,
+    /// Whether the webhook configurations are told to trust the ca.crt of --certificate-secret; not where they get it from
+    /// elsewhere.
+    #[arg(long, env = "INJECT_CA", default_value_t = true, action = clap::ArgAction::Set)]
+    inject_ca: bool,
     /// The Lease by which one replica is chosen.
     #[arg(long, env = "LEASE", default_value = "llm-operator-leader")]
     lease: String,
@@ -244,7 +252,7 @@ impl Args {
     fn certificates(&self) -> pki::Config {
         pki::Config {
             names: pki::Names {
-                secret: self.ca_secret.clone(),
+                secret: self.certificate_secret.as_ref().unwrap_or(&self.ca_secret).clone(),
                 service: pki::Service {
                     name: self.service_name.clone(),
                     namespace: self.namespace.clone(),
@@ -259,6 +267,10 @@ impl Args {
             },
             pod: self.pod_name.clone(),
             terms: pki::book::Terms::default(),
+            source: match self.certificate_secret {
+                Some(_) => pki::Source::Given { inject: self.inject_ca },
+                None => pki::Source::Own,
+            },
         }
     }
 

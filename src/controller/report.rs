@@ -174,7 +174,7 @@ async fn publish(context: &Context, reference: &ObjectReference, good: bool, rea
         type_: if good { EventType::Normal } else { EventType::Warning },
         reason: reason.into(),
         note: Some(message.into()),
-        action: "Reconcile".into(),
+        action: condition::action("Reconcile", message),
         secondary: None,
     };
     if let Err(error) = context.recorder.publish(&event, reference).await {

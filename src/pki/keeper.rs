@@ -4,35 +4,25 @@
 use crate::health::Gate;
 use crate::pki::book::{Book, Certificate, Terms};
 use crate::pki::cluster::{Cluster, Names, Seen};
-use crate::pki::hearsay::Hearsay;
 use crate::pki::leaves::Leaves;
 use crate::pki::metrics::Metrics;
 use crate::pki::plan::{self, Action, Sighting, Stored, View};
-use crate::pki::readiness;
+use crate::pki::readiness::Readiness;
 use crate::pki::report::Reporter;
 use crate::pki::serving::Serving;
+use crate::pki::vigil::{self, Changes, Look};
 use crate::pki::{secret, x509};
-use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
-/// The wall clock is compared this often. A long sleep would not notice that the machine was suspended.
-const TICK: Duration = Duration::from_secs(60);
-/// While this replica is not ready: someone is waiting.
-const IMPATIENT: Duration = Duration::from_secs(1);
 /// Replicas that see the same thing need not all act on it.
 const LEISURE: f64 = 5.0;
 /// Steps in one go: at the first start there are two, an authority and its injection.
 const STEPS: usize = 5;
-/// Changes in a minute. More would be a quarrel with someone who undoes them.
-const MOST_CHANGES: usize = 20;
-
 /// What the keeper is to keep.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -44,6 +34,27 @@ pub struct Config {
     pub pod: String,
     /// Lifetimes.
     pub terms: Terms,
+    /// Who keeps the certificate.
+    pub source: Source,
+}
+
+/// Who keeps the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The operator: the Secret holds an authority of its own.
+    Own,
+    /// Somebody else, in a Secret with `tls.crt`, `tls.key` and `ca.crt`.
+    Given {
+        /// The webhook configurations are told to trust `ca.crt`; otherwise somebody else tells them.
+        inject: bool,
+    },
+}
+
+impl Config {
+    /// True when the configurations get their trust from here.
+    pub(super) fn injects(&self) -> bool {
+        self.source != Source::Given { inject: false }
+    }
 }
 
 /// Why a look came to nothing.
@@ -57,115 +68,37 @@ pub enum Trouble {
     Unmade(#[from] x509::Unmade),
 }
 
-/// Runs until `stop`. Errors are counted, said and tried over: serving goes on with what there is.
-pub async fn run(
-    config: Config,
-    client: Client,
-    serving: Arc<Serving>,
-    gate: Gate,
-    metrics: Metrics,
-    stop: CancellationToken,
-) {
-    let mut keeper = Keeper::new(config, client, serving, gate, metrics);
-    let mut news = keeper.cluster.watch();
-    let mut hearsay = Hearsay::default();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(keeper.pause()) => {}
-            Some(item) = news.next() => match item {
-                Ok(item) => hearsay.hear(item),
-                Err(error) => {
-                    keeper.failed(&format!("cannot watch: {error}"));
-                    continue;
-                }
-            },
-        }
-        let Some(heard) = hearsay.seen(&keeper.config.names.service) else {
-            continue;
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = keeper.look(heard) => {}
-        }
-    }
-}
-
-struct Keeper {
+/// Looks after an authority of our own.
+pub(super) struct Keeper {
     config: Config,
     cluster: Cluster,
     leaves: Leaves,
-    gate: Gate,
+    serving: Arc<Serving>,
+    readiness: Readiness,
     metrics: Metrics,
     reporter: Reporter,
     memory: Option<Book>,
     seen: Option<Sighting>,
     emergency: Option<Timestamp>,
-    /// An API server could have called us once. From then on the configurations may come and go: they are the
-    /// administrator's, and taking every replica out would only make things worse.
-    proven: bool,
-    changes: VecDeque<Instant>,
+    changes: Changes,
     failures: u32,
 }
 
 impl Keeper {
-    fn new(config: Config, client: Client, serving: Arc<Serving>, gate: Gate, metrics: Metrics) -> Self {
+    pub(super) fn new(config: Config, client: Client, serving: Arc<Serving>, gate: Gate, metrics: Metrics) -> Self {
         Self {
             cluster: Cluster::new(client.clone(), config.names.clone()),
             reporter: Reporter::new(client, &config.names, &config.pod, metrics.clone()),
             config,
-            leaves: Leaves::new(serving),
-            gate,
+            leaves: Leaves::new(Arc::clone(&serving)),
+            serving,
+            readiness: Readiness::new(gate),
             metrics,
             memory: None,
             seen: None,
             emergency: None,
-            proven: false,
-            changes: VecDeque::new(),
+            changes: Changes::default(),
             failures: 0,
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        match self.failures {
-            0 if self.proven => TICK,
-            0 => IMPATIENT,
-            failures => (IMPATIENT * 2_u32.saturating_pow(failures.min(6))).min(TICK),
-        }
-    }
-
-    fn failed(&mut self, error: &str) {
-        self.failures += 1;
-        self.metrics.errors.inc();
-        tracing::warn!(error, failures = self.failures, "cannot look after the certificates");
-        if !self.proven {
-            self.gate.close(error);
-        }
-    }
-
-    async fn look(&mut self, heard: Seen) {
-        let seen = match self.mend(&heard).await {
-            Ok(fresh) => {
-                self.failures = 0;
-                fresh.unwrap_or(heard)
-            }
-            Err(error) => {
-                self.failed(&error.to_string());
-                heard
-            }
-        };
-        let stored = self.read(&seen);
-        let Config { names, terms, .. } = &self.config;
-        let renewed = stored
-            .book()
-            .map(|book| self.leaves.renew(book, &seen.live(), &names.service, terms));
-        if let Some(Err(error)) = renewed {
-            self.failed(&format!("cannot make a serving certificate: {error}"));
-        }
-        self.metrics.measure(stored.book(), self.leaves.current(), &seen);
-        // Before the first proof, what failed is the best reason that can be given.
-        if self.failures == 0 || self.proven {
-            self.judge(&seen).await;
         }
     }
 
@@ -184,7 +117,7 @@ impl Keeper {
         for _ in 0..STEPS {
             let stored = self.read(&seen);
             let action = self.decide(&stored, &seen);
-            if rests(action) || !self.may_change() {
+            if rests(action) || !self.changes.may_change() {
                 break;
             }
             self.carry_out(action, &stored, &seen).await?;
@@ -220,21 +153,6 @@ impl Keeper {
         }
     }
 
-    fn may_change(&mut self) -> bool {
-        while self.changes.front().is_some_and(|then| then.elapsed() > TICK) {
-            self.changes.pop_front();
-        }
-        if self.changes.len() >= MOST_CHANGES {
-            tracing::warn!(
-                changes = self.changes.len(),
-                "someone undoes what is done here; waiting"
-            );
-            return false;
-        }
-        self.changes.push_back(Instant::now());
-        true
-    }
-
     /// One step. That someone else was faster is no error: the next read shows what they did.
     async fn carry_out(&mut self, action: Action, stored: &Stored, seen: &Seen) -> Result<(), Trouble> {
         if action == Action::Inject {
@@ -260,29 +178,51 @@ impl Keeper {
         let Some(book) = stored.book() else { return Ok(()) };
         for configuration in seen.configurations().filter(|c| !c.trusts(&book.trusted)) {
             if self.cluster.inject(configuration, &book.trusted).await? {
-                self.reporter.injected(configuration, book).await;
+                self.reporter.injected(configuration, &book.trusted).await;
             }
         }
         Ok(())
     }
+}
 
-    /// Opens the gate when an API server could call us: once that was proven, for as long as the certificate lives.
-    async fn judge(&mut self, seen: &Seen) {
-        let verdict = match self.leaves.current() {
-            None => Err(format!(
-                "the Secret {} holds no authority that can be used",
-                self.config.names.secret
-            )),
-            Some(leaf) if leaf.not_after <= Timestamp::now() => Err("the serving certificate has ended".into()),
-            Some(_) if self.proven => Ok(()),
-            Some(_) => readiness::prove(&self.config, &self.leaves, seen).await,
-        };
-        match verdict {
-            Ok(()) => {
-                self.proven = true;
-                self.gate.open();
+impl Look for Keeper {
+    fn pause(&self) -> Duration {
+        vigil::pause(self.readiness.is_proven(), self.failures)
+    }
+
+    fn failed(&mut self, error: &str) {
+        self.failures += 1;
+        self.metrics.errors.inc();
+        tracing::warn!(error, failures = self.failures, "cannot look after the certificates");
+        self.readiness.failed(error);
+    }
+
+    async fn look(&mut self, heard: Seen) {
+        let seen = match self.mend(&heard).await {
+            Ok(fresh) => {
+                self.failures = 0;
+                fresh.unwrap_or(heard)
             }
-            Err(reason) => self.gate.close(reason),
+            Err(error) => {
+                self.failed(&error.to_string());
+                heard
+            }
+        };
+        let stored = self.read(&seen);
+        let Config { names, terms, .. } = &self.config;
+        let renewed = stored
+            .book()
+            .map(|book| self.leaves.renew(book, &seen.live(), &names.service, terms));
+        if let Some(Err(error)) = renewed {
+            self.failed(&format!("cannot make a serving certificate: {error}"));
+        }
+        self.metrics.measure(stored.book(), self.leaves.current(), &seen);
+        // Before the first proof, what failed is the best reason that can be given.
+        if self.failures == 0 || self.readiness.is_proven() {
+            let secret = &self.config.names.secret;
+            let absent = || format!("the Secret {secret} holds no authority that can be used");
+            let end = self.leaves.current().map(|leaf| leaf.not_after).ok_or_else(absent);
+            self.readiness.judge(&self.config, &self.serving, end, &seen).await;
         }
     }
 }

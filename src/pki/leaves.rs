@@ -5,7 +5,6 @@ use crate::pki::plan::{self, Leaf};
 use crate::pki::serving::Serving;
 use crate::pki::x509::{self, Service};
 use jiff::{SignedDuration, Timestamp};
-use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
 /// A certificate that is made must be good for at least this long.
@@ -34,12 +33,6 @@ impl Leaves {
     #[must_use]
     pub fn current(&self) -> Option<&Leaf> {
         self.leaf.as_ref()
-    }
-
-    /// What is served, with its key.
-    #[must_use]
-    pub fn certified(&self) -> Option<Arc<CertifiedKey>> {
-        self.serving.current()
     }
 
     /// Signs and serves a new one when it is time. One that does not verify is not served; the old one stays.

@@ -76,17 +76,28 @@ impl Metrics {
         metrics
     }
 
+    fn end(&self, kind: &'static str, time: Timestamp) {
+        self.not_after.get_or_create(&Whose { kind }).set(time.as_second());
+    }
+
+    /// Sets what is known of a certificate that somebody else keeps: its end, and whether all is well with it.
+    pub fn given(&self, end: Option<Timestamp>, in_sync: bool) {
+        if let Some(end) = end {
+            self.end("leaf", end);
+        }
+        self.in_sync.set(in_sync.into());
+    }
+
     /// Sets what can be read off a look at the cluster.
     pub fn measure(&self, book: Option<&Book>, leaf: Option<&Leaf>, seen: &Seen) {
-        let end = |kind, time: Timestamp| self.not_after.get_or_create(&Whose { kind }).set(time.as_second());
         if let Some(leaf) = leaf {
-            end("leaf", leaf.not_after);
+            self.end("leaf", leaf.not_after);
         }
         let Some(book) = book else {
             self.in_sync.set(0);
             return;
         };
-        end("ca", book.active.certificate.not_after);
+        self.end("ca", book.active.certificate.not_after);
         let both = seen.validating.is_some() && seen.mutating.is_some();
         let in_sync = both && seen.configurations().all(|c| c.trusts(&book.trusted));
         self.in_sync.set(in_sync.into());

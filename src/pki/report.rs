@@ -1,10 +1,12 @@
 //! What is said when something was done to the certificates: a line in the log, an event, a count.
 
-use crate::pki::book::Book;
+use crate::base::condition;
+use crate::pki::book::{Book, Certificate};
 use crate::pki::cluster::Names;
 use crate::pki::configuration::Configuration;
 use crate::pki::metrics::{Done, Metrics};
 use crate::pki::plan::{Action, Stored};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter as Reported};
@@ -81,17 +83,34 @@ impl Reporter {
         .await;
     }
 
-    /// A configuration trusts the book now.
-    pub async fn injected(&self, configuration: &Configuration, book: &Book) {
+    /// A certificate that somebody else keeps is served now.
+    pub async fn taken(&self, until: Timestamp) {
+        let note = format!("the certificate of the Secret is served, valid until {until}");
+        self.say(EventType::Normal, "CertificateTaken", note).await;
+    }
+
+    /// The Secret that somebody else keeps cannot be used.
+    pub async fn unusable(&self, why: &str, serving: bool) {
+        let meanwhile = if serving {
+            "the former one is served on"
+        } else {
+            "nothing is served"
+        };
+        let note = format!("{why}; {meanwhile}");
+        self.say(EventType::Warning, "CertificateUnusable", note).await;
+    }
+
+    /// A configuration trusts these now.
+    pub async fn injected(&self, configuration: &Configuration, trusted: &[Certificate]) {
         let Configuration { kind, name, .. } = configuration;
-        let note = format!("{kind} {name} trusts {} authorities now", book.trusted.len());
+        let note = format!("{kind} {name} trusts {} authorities now", trusted.len());
         self.say(EventType::Normal, "TrustInjected", note).await;
     }
 
     async fn say(&self, type_: EventType, reason: &'static str, note: String) {
         tracing::info!(reason, note, "certificates");
         self.metrics.actions.get_or_create(&Done { action: reason }).inc();
-        let action = "Certificates".into();
+        let action = condition::action("Certificates", &note);
         let event = Event {
             type_,
             reason: reason.into(),

@@ -64,7 +64,8 @@ fn book(secret: &Secret, service: &Service, terms: &Terms) -> Result<Book, Strin
     })
 }
 
-fn field<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
+/// What is under the key, empty where there is none.
+pub(super) fn field<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
     secret
         .data
         .as_ref()

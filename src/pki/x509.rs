@@ -154,9 +154,9 @@ pub fn verify(leaf: &CertifiedKey, service: &Service, trusted: &[Certificate], a
     let name = ServerName::try_from(service.host()).map_err(|e| e.to_string())?;
     let second = u64::try_from(at.as_second()).map_err(|e| e.to_string())?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(second));
-    let leaf = leaf.cert.first().ok_or("no certificate")?;
+    let (leaf, chain) = leaf.cert.split_first().ok_or("no certificate")?;
     verifier
-        .verify_server_cert(leaf, &[], &name, &[], at)
+        .verify_server_cert(leaf, chain, &name, &[], at)
         .map(|_| ())
         .map_err(|e| e.to_string())
 }
@@ -197,6 +197,23 @@ pub fn read_authority(certificate: &[u8], key: &[u8], service: &Service, terms: 
     let trusted = std::slice::from_ref(&authority.certificate);
     verify(&proof, service, trusted, start).map_err(|e| format!("it cannot vouch for {}: {e}", service.host()))?;
     Ok(authority)
+}
+
+/// Reads a certificate with the chain to its authority, and its key; also when it ends.
+///
+/// # Errors
+/// What is wrong with them, for people. Whether its time has come or gone is not looked at.
+pub fn read_pair(chain: &[u8], key: &[u8]) -> Result<(Arc<CertifiedKey>, Timestamp), String> {
+    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(chain).collect();
+    let chain = chain.map_err(|e| format!("its tls.crt cannot be read: {e:?}"))?;
+    let first = chain.first().and_then(|der| read_certificate(der));
+    let end = first
+        .ok_or("its tls.crt holds no certificate that can be read")?
+        .not_after;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| format!("its tls.key cannot be read: {e:?}"))?;
+    let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
+    let certified = certified.map_err(|e| format!("its tls.key does not go with its tls.crt: {e}"))?;
+    Ok((Arc::new(certified), end))
 }
 
 /// Our verifier does not ask this of a certificate that it is told to trust, but the API server does.

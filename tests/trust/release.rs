@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use axum::Router;
 use cluster::Cluster;
 use cluster::test::{Namespace, until};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -12,7 +13,7 @@ use llm_operator::health::Gates;
 use llm_operator::pki::book::{Book, Terms};
 use llm_operator::pki::configuration::Configuration;
 use llm_operator::pki::plan::Stored;
-use llm_operator::pki::{self, Metrics, Names, Service, Serving, secret, x509};
+use llm_operator::pki::{self, Metrics, Names, Service, Serving, Source, secret, x509};
 use llm_operator::server::{Limits, Port};
 use llm_operator::webhook::tls;
 use prometheus_client::metrics::counter::Counter;
@@ -151,7 +152,27 @@ impl Release {
         .await
     }
 
+    /// A replica that keeps the certificate itself.
     pub async fn replica(&self, pod: &str) -> Result<Replica> {
+        self.served(pod, Source::Own).await
+    }
+
+    /// A replica that is given its certificate in the Secret.
+    pub async fn tenant(&self, pod: &str) -> Result<Replica> {
+        self.served(pod, Source::Given { inject: true }).await
+    }
+
+    /// Puts a certificate into the Secret, as whoever keeps it would. Returns the Secret.
+    pub async fn give(&self, certificate: &str, key: &str, authorities: &str) -> Result<Secret> {
+        let mut secret = self.secrets().get(&self.names.secret).await?;
+        let fields = [("tls.crt", certificate), ("tls.key", key), ("ca.crt", authorities)];
+        let data = fields.map(|(name, text)| (name.to_owned(), ByteString(text.as_bytes().to_vec())));
+        secret.data = Some(data.into());
+        let parameters = PostParams::default();
+        Ok(self.secrets().replace(&self.names.secret, &parameters, &secret).await?)
+    }
+
+    async fn served(&self, pod: &str, source: Source) -> Result<Replica> {
         let gates = Gates::default();
         let serving = Arc::new(Serving::default());
         let stop = CancellationToken::new();
@@ -172,6 +193,7 @@ impl Release {
             dial,
             pod: pod.into(),
             terms: Terms::default(),
+            source,
         };
         let gate = gates.gate("certificate");
         let metrics = Metrics::default();
@@ -205,6 +227,12 @@ impl Replica {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// The certificate that it serves, DER.
+    pub fn serves(&self) -> Option<Vec<u8>> {
+        let certified = self.serving.current()?;
+        Some(certified.cert.first()?.to_vec())
     }
 
     /// Whether what it serves verifies under what both configurations trust now.

@@ -1,6 +1,15 @@
+{{- /* The Secret of the certificate. Another one in each mode, so that a change of modes spoils neither. */ -}}
+{{- define "llm-operator.certificateSecret" -}}
+{{- if eq .Values.webhook.tls.mode "existingSecret" -}}
+{{- required "webhook.tls.mode is existingSecret: name the Secret in webhook.tls.existingSecret" .Values.webhook.tls.existingSecret -}}
+{{- else -}}
+{{- include "llm-operator.fullname" . }}-webhook-ca
+{{- end -}}
+{{- end -}}
+
 {{- /* The one entry of a webhook configuration. Its name is for ever: under server-side apply a renamed entry would leave
-       the old one behind, half empty, because the operator owns its caBundle. No caBundle here, not even an empty one:
-       the operator writes it, and what is not rendered is neither wiped nor fought over.
+       the old one behind, half empty, because the operator owns its caBundle. No caBundle here, not even an empty one, but
+       for one that is a value: the operator writes it, and what is not rendered is neither wiped nor fought over.
        Takes a dict: root, name, path, failurePolicy. */ -}}
 {{- define "llm-operator.webhook" -}}
 {{- $root := .root -}}
@@ -16,6 +25,9 @@ clientConfig:
     namespace: {{ $root.Release.Namespace }}
     path: {{ .path }}
     port: 443
+  {{- if and (eq $root.Values.webhook.tls.mode "existingSecret") $root.Values.webhook.tls.caBundle }}
+  caBundle: {{ $root.Values.webhook.tls.caBundle | b64enc }}
+  {{- end }}
 rules:
   {{- include "llm-operator.webhookRules" $root | nindent 2 }}
 {{- if $root.Values.watchNamespaces }}
