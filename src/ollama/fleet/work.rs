@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// A full disk is looked at again after at most this long: room is made beside the server.
 const FULL: Duration = Duration::from_secs(60);
+/// What is larger than others that wait for room lets them go first.
+const LARGER: Duration = Duration::from_secs(120);
 
 /// A model to bring.
 #[derive(Clone, Debug)]
@@ -79,7 +81,7 @@ impl Fleet {
         // Neither semaphore is ever closed, so waiting for a turn cannot fail.
         let _turn = turns.acquire_many_owned(permits).await;
         let _slot = Arc::clone(&self.all).acquire_owned().await;
-        let before = self.digest(&id, &order.wish.name);
+        let (before, begun) = (self.digest(&id, &order.wish.name), Instant::now());
         self.change(&id, &order, |job| job.state = Pull::Running(0, 0));
         let result = self.bring(&id, &order, &server).await;
         if result.is_ok() {
@@ -89,6 +91,8 @@ impl Fleet {
         let after = self.digest(&id, &order.wish.name);
         let result = result.and_then(|()| self.expected(&id, &order));
         let changed = result.is_ok() && before != after;
+        let failure = result.as_ref().err().map(|failure| failure.reason);
+        self.metrics.ended(&order.wish.name.short(), begun.elapsed(), failure);
         self.finish(&id, &order, result, changed);
         self.ask_neighbours(&id);
     }
@@ -110,11 +114,15 @@ impl Fleet {
     }
 
     async fn pull(&self, id: &str, order: &Order, server: &Ollama, model: &ModelName) -> Result<(), Failure> {
-        let (mut told, key) = (Instant::now(), order.key());
+        let (mut told, key, name) = (Instant::now(), order.key(), model.short());
+        let mut fetched = 0;
         let tell = |tally: &Tally| {
             let (done, all) = tally.bytes();
+            self.metrics.fetched(&name, tally.fetched().saturating_sub(fetched));
+            fetched = fetched.max(tally.fetched());
             if let Some(job) = self.lock().servers.get_mut(id).and_then(|k| k.jobs.get_mut(&key)) {
                 job.state = Pull::Running(done, all);
+                job.total = all;
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();
@@ -140,6 +148,7 @@ impl Fleet {
             self.note_made(id, order);
         }
         let mut wait = None;
+        let larger = self.is_larger(id, &key);
         self.change(id, order, |job| {
             job.task = None;
             job.ended = Some(Instant::now());
@@ -151,7 +160,10 @@ impl Fleet {
                     tracing::info!(model = %order.wish.name, server = id, changed, "model brought");
                 }
                 Err(failure) => {
-                    let pause = pause(failure.reason, job.failures);
+                    let pause = match failure.reason {
+                        Reason::DiskFull if larger => LARGER,
+                        reason => pause(reason, job.failures),
+                    };
                     tracing::warn!(model = %order.wish.name, server = id, reason = failure.reason.name(), message = failure.message, "model not brought");
                     job.failures += 1;
                     job.next = Instant::now() + pause;
@@ -163,6 +175,20 @@ impl Fleet {
         if let Some(pause) = wait {
             self.tell_after(id.to_string(), key, pause);
         }
+    }
+
+    /// True when a smaller model waits for room on the same server.
+    fn is_larger(&self, id: &str, key: &str) -> bool {
+        let state = self.lock();
+        let Some(known) = state.servers.get(id) else {
+            return false;
+        };
+        let own = known.jobs.get(key).map_or(0, |job| job.total);
+        let waits = |job: &Job| matches!(&job.state, Pull::Waiting(Some(f)) if f.reason == Reason::DiskFull);
+        known
+            .jobs
+            .iter()
+            .any(|(other, job)| other != key && waits(job) && job.total < own)
     }
 
     /// A derived model that was just made is what its definition says.
