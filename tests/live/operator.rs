@@ -105,7 +105,10 @@ pub fn values(image: &str) -> Value {
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, ""));
     json!({
         "image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "defaults": {"images": {"ollama": images::OLLAMA, "tabby": images::TABBY}},
+        "defaults": {"images": {
+            "ollama": images::OLLAMA, "tabby": images::TABBY, "openwebui": images::OPENWEBUI,
+            "redis": images::REDIS, "postgres": images::POSTGRES, "pipelines": images::PIPELINES,
+        }},
     })
 }
 

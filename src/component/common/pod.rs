@@ -45,7 +45,8 @@ pub struct Pod<'a> {
     pub annotations: Map<String, Value>,
     /// Seconds that a stopping pod gets.
     pub grace: i64,
-    /// All of them need one volume that a single node can mount, so they go to one node.
+    /// All of them need one volume that a single node can mount, so they go to one node; one alone is told the same, so
+    /// that scaling restarts nobody.
     pub together: bool,
 }
 

@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 const UID: i64 = 1000;
 /// The annotation of the workload that names what its pods have migrated the database to.
 const VERSION: &str = "llm.geeper.io/version";
+/// The annotation that says that the first administrator's account was made.
+const ADMIN_MADE: &str = "llm.geeper.io/admin-made";
 
 /// What the stack tells Open WebUI of its other parts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +44,7 @@ impl OpenWebuiSpec {
     /// Everything that should exist for the servers; they themselves only with `start`, or when they are there already.
     #[must_use]
     pub fn objects(&self, seen: &Seen<'_>, policy: &NetworkPolicySpec, wiring: &Wiring) -> Vec<Object> {
-        let pod = self.pod(seen, wiring);
+        let mut pod = self.pod(seen, wiring);
         let secret = seen
             .owner
             .object::<Secret>(NAME, &secret_name(seen), json!({"type": "Opaque"}))
@@ -63,28 +65,30 @@ impl OpenWebuiSpec {
                 .map(|spec| ingress::object(&pod, &spec)),
         );
         if wiring.start || exists(seen) {
-            objects.push(self.deployment(seen, &pod, wiring));
+            objects.push(self.deployment(seen, &mut pod, wiring));
         }
         objects
     }
 
     /// Never two versions at once, and never two pods on a database that neither has migrated: one of them would crash
     /// (facts, testbed-images 7). So the first pod of a version starts alone, and the others follow when it is Ready.
-    fn deployment(&self, seen: &Seen<'_>, pod: &Pod<'_>, wiring: &Wiring) -> Object {
+    fn deployment(&self, seen: &Seen<'_>, pod: &mut Pod<'_>, wiring: &Wiring) -> Object {
         let content = secret::noted(&pod.annotations).filter(|_| wiring.is_external);
         let version = format!("{}\n{}\n{}", pod.image, wiring.database, json!(content));
         let version = hash::short(&version, 16);
         let live = find::<Deployment>(seen.live, &pod.name);
-        let replicas = if live.is_some_and(|live| has_migrated(live, &version)) {
-            self.replicas()
-        } else {
-            1
-        };
+        let migrated = live.is_some_and(|live| has_migrated(live, &version));
+        let mut annotations = json!({VERSION: version});
+        // Whoever makes the administrator closes sign-up for the rest of its life, so where it is to be open it is
+        // started once more, with the others.
+        let made = migrated || live.is_some_and(|live| live.annotations().contains_key(ADMIN_MADE));
+        if made && self.admin.is_some() && self.takes_signups() {
+            annotations[ADMIN_MADE] = "true".into();
+            pod.annotations.insert(ADMIN_MADE.into(), "true".into());
+        }
+        let replicas = if migrated { self.replicas() } else { 1 };
         let mut object = pod.deployment(replicas, &json!({"type": "Recreate"}), 3600);
-        merge(
-            &mut object.body,
-            json!({"metadata": {"annotations": {VERSION: version}}}),
-        );
+        merge(&mut object.body, json!({"metadata": {"annotations": annotations}}));
         object
     }
 
@@ -124,7 +128,7 @@ impl OpenWebuiSpec {
             tolerations: vec![],
             annotations: mark.map(secret::annotation).into_iter().collect::<Map<_, _>>(),
             grace: 30,
-            together: self.replicas() > 1 && self.volume().is_some_and(|v| !v.is_shared()),
+            together: self.volume().is_some_and(|v| !v.is_shared()),
             name,
         }
     }

@@ -63,10 +63,14 @@ class Pipeline:
         message = body.get("id") or known.get("message_id") or ""
         return chat, message
 
+    def place(self, body, user):
+        """What the question and its answer have in common; a request to the API is in no chat."""
+        return self.ids(body)[0], (user or {}).get("id"), body.get("model")
+
     async def inlet(self, body: dict, user: Optional[dict] = None) -> dict:
         while len(self.began) > OPEN:
             self.began.pop(next(iter(self.began)), None)
-        self.began[self.ids(body)[0]] = time.time_ns()
+        self.began[self.place(body, user)] = time.time_ns()
         return body
 
     async def outlet(self, body: dict, user: Optional[dict] = None) -> dict:
@@ -114,9 +118,9 @@ class Pipeline:
                                     "spanId": secrets.token_hex(8),
                                     "name": "chat",
                                     "kind": 1,
-                                    "startTimeUnixNano": str(self.began.pop(chat, ended)),
+                                    "startTimeUnixNano": str(self.began.pop(self.place(body, user), ended)),
                                     "endTimeUnixNano": str(ended),
-                                    "attributes": attributes,
+                                    "attributes": [a for a in attributes if a["value"] != {"stringValue": ""}],
                                 }
                             ],
                         }

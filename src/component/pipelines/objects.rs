@@ -106,7 +106,7 @@ impl PipelinesSpec {
             annotations,
             // Its shell does not pass the signal on (facts, products 3).
             grace: 10,
-            together: self.replicas() > 1 && self.volume().is_some_and(|v| !v.is_shared()),
+            together: self.volume().is_some_and(|v| !v.is_shared()),
             name,
         }
     }

@@ -12,8 +12,12 @@ mod cache;
 mod debian;
 mod layer;
 mod needs;
+mod openwebui;
 mod operator;
 mod pause;
+mod pipelines;
+mod python;
+mod servers;
 mod tabby;
 
 /// The name of the image behind every pod sandbox.
@@ -25,6 +29,21 @@ pub const OLLAMA: &str = "localhost/ollama:0.24.0";
 
 /// The name of the stand-in for Tabby; its tag is the version of Tabby that it is as strict as.
 pub const TABBY: &str = "localhost/tabby:0.32.0";
+
+/// The name of the Redis image; its tag is the version of Debian's package, as far as it matters.
+pub const REDIS: &str = "localhost/redis:7.0";
+
+/// The name of the image of PostgreSQL with pgvector.
+pub const POSTGRES: &str = "localhost/pgvector:pg17";
+
+/// The name of the Open WebUI image: the real server, less what only reads documents, pictures and sound.
+pub const OPENWEBUI: &str = "localhost/open-webui:0.12.4";
+
+/// The same image under another tag, which is another version to whoever reads tags.
+pub const OPENWEBUI_NEXT: &str = "localhost/open-webui:0.12.5";
+
+/// The name of the stand-in for Pipelines, which loads real pipelines.
+pub const PIPELINES: &str = "localhost/pipelines:stand-in";
 
 /// An image in an archive.
 #[derive(Clone, Debug)]
@@ -65,6 +84,39 @@ pub fn ollama(binary: &Path) -> anyhow::Result<Image> {
 /// If busybox or the program is missing or not static, or the archive cannot be written.
 pub fn tabby(program: &Path) -> anyhow::Result<Image> {
     tabby::image(program)
+}
+
+/// [`REDIS`] of Debian's package; needs root and the package mmdebstrap.
+///
+/// # Errors
+/// If one of these is missing, or the archive cannot be written.
+pub fn redis() -> anyhow::Result<Image> {
+    servers::redis()
+}
+
+/// [`POSTGRES`] of Debian's packages; needs root and the package mmdebstrap.
+///
+/// # Errors
+/// If one of these is missing, or the archive cannot be written.
+pub fn postgres() -> anyhow::Result<Image> {
+    servers::postgres()
+}
+
+/// [`OPENWEBUI`] of PyPI's package: about two minutes the first time; needs root, the package mmdebstrap and a Python
+/// with pip, of any version.
+///
+/// # Errors
+/// If one of these is missing, or the archive cannot be written.
+pub fn openwebui() -> anyhow::Result<Image> {
+    openwebui::image()
+}
+
+/// [`PIPELINES`]; needs what [`openwebui`] needs.
+///
+/// # Errors
+/// If one of these is missing, or the archive cannot be written.
+pub fn pipelines() -> anyhow::Result<Image> {
+    pipelines::image()
 }
 
 /// The operator's image under `name`, from the stage `prebuilt` of its Dockerfile around a static binary; needs root

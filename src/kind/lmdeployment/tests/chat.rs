@@ -119,6 +119,25 @@ fn one_pod_migrates_and_the_others_follow() {
 }
 
 #[test]
+fn who_makes_the_administrator_is_started_once_more_where_sign_up_is_open() {
+    let open = "admin: {email: a@b.c, secretRef: {name: admin}}, signup: {enabled: true}";
+    let base = || Cluster::default().secret("admin", &[("password", "x")]);
+    let note = |objects: &[Object]| {
+        let template = &deployment(objects, "chat-openwebui").unwrap().body["spec"]["template"]["metadata"];
+        template["annotations"]["llm.geeper.io/admin-made"].clone()
+    };
+    let first = base().desired(&chat(open));
+    assert_eq!(note(&first), Value::Null);
+    assert_eq!(note(&base().web(&first, 1, 0).desired(&chat(open))), Value::Null);
+    assert_eq!(note(&base().web(&first, 1, 1).desired(&chat(open))), "true");
+    let closed = chat(&open.replace("true", "false"));
+    assert_eq!(
+        note(&base().web(&base().desired(&closed), 1, 1).desired(&closed)),
+        Value::Null
+    );
+}
+
+#[test]
 fn the_database_is_chosen_once() {
     let database =
         |cluster: &Cluster, stack: &LMDeployment| cluster.status(stack)["openwebuiStatus"]["database"].clone();

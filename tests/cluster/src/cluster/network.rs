@@ -71,6 +71,19 @@ impl Cluster {
     /// # Errors
     /// When nobody answers; an HTTP error is a reply.
     pub async fn http(&self, method: &str, url: &str, body: Option<&serde_json::Value>) -> Result<Reply> {
+        let mut request = Request::builder().method(method);
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        self.send(url, request.body(Bytes::from(body))?).await
+    }
+
+    /// The same with headers and any body; the request's own address does not count.
+    ///
+    /// # Errors
+    /// When nobody answers; an HTTP error is a reply.
+    pub async fn send(&self, url: &str, mut request: Request<Bytes>) -> Result<Reply> {
         let uri: hyper::Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
         ensure!(uri.scheme_str() == Some("http"), "{url} is not an http URL");
         let host = uri.host().with_context(|| format!("{url} has no host"))?;
@@ -83,12 +96,9 @@ impl Cluster {
         // It ends with the reply's last byte, or when the reply is dropped.
         tokio::spawn(connection);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::builder().method(method).uri(path).header("host", host);
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map(ToString::to_string).unwrap_or_default();
-        let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+        *request.uri_mut() = path.parse()?;
+        request.headers_mut().insert("host", host.parse()?);
+        let response = sender.send_request(request.map(Full::new)).await?;
         Ok(Reply {
             status: response.status().as_u16(),
             body: response.into_body(),

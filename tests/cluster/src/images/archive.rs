@@ -14,10 +14,10 @@ use tar::{Builder, EntryType};
 
 use super::layer::{Layer, Sealed, header};
 
-/// Writes the archive of image `name` to `out`. `config` is how a container of it runs: Entrypoint, Cmd, Env, User,
+/// Writes the archive of an image to `out`, under all its names. `config` is how a container of it runs: Entrypoint, Cmd, Env, User,
 /// `WorkingDir`, `ExposedPorts`. `fill` adds the files. The same input gives the same bytes.
 pub(super) fn write(
-    name: &str,
+    names: &[&str],
     config: &Value,
     out: &Path,
     fill: impl FnOnce(&mut Layer) -> anyhow::Result<()>,
@@ -27,7 +27,8 @@ pub(super) fn write(
     fill(&mut layer)?;
     let layer = layer.seal()?;
     let mut archive = Builder::new(BufWriter::new(File::create(out)?));
-    describe(&mut archive, name, config, &layer).with_context(|| format!("writing the archive of {name}"))?;
+    let name = names.join(" and ");
+    describe(&mut archive, names, config, &layer).with_context(|| format!("writing the archive of {name}"))?;
     let mut entry = header(EntryType::Regular, 0o644);
     entry.set_size(layer.size);
     archive.append_data(&mut entry, blob(&layer.sha256), File::open(scratch.path())?)?;
@@ -37,7 +38,7 @@ pub(super) fn write(
         .with_context(|| format!("writing the archive of {name}"))
 }
 
-fn describe(archive: &mut Builder<impl Write>, name: &str, config: &Value, layer: &Sealed) -> anyhow::Result<()> {
+fn describe(archive: &mut Builder<impl Write>, names: &[&str], config: &Value, layer: &Sealed) -> anyhow::Result<()> {
     let config = json!({
         "architecture": architecture(), "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", layer.sha256)]},
@@ -50,16 +51,19 @@ fn describe(archive: &mut Builder<impl Write>, name: &str, config: &Value, layer
         "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer.sha256, layer.size)],
     });
     let (manifest_sha256, manifest_size) = put(archive, None, &manifest)?;
-    let mut entry = descriptor(
-        "application/vnd.oci.image.manifest.v1+json",
-        &manifest_sha256,
-        manifest_size,
-    );
-    entry["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name});
+    let entries: Vec<Value> = names
+        .iter()
+        .map(|name| {
+            let kind = "application/vnd.oci.image.manifest.v1+json";
+            let mut entry = descriptor(kind, &manifest_sha256, manifest_size);
+            entry["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name});
+            entry
+        })
+        .collect();
     let index = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry],
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries,
     });
-    let docker = json!([{"Config": blob(&config_sha256), "RepoTags": [name], "Layers": [blob(&layer.sha256)]}]);
+    let docker = json!([{"Config": blob(&config_sha256), "RepoTags": names, "Layers": [blob(&layer.sha256)]}]);
     put(archive, Some("index.json"), &index)?;
     put(archive, Some("manifest.json"), &docker)?;
     put(archive, Some("oci-layout"), &json!({"imageLayoutVersion": "1.0.0"}))?;
@@ -105,7 +109,7 @@ mod tests {
 
     fn archive(out: &Path) -> Vec<u8> {
         let config = json!({"Entrypoint": ["/hello"]});
-        write("localhost/hello:1", &config, out, |layer| {
+        write(&["localhost/hello:1"], &config, out, |layer| {
             layer.folder("tmp", 0o1777)?;
             layer.file("hello", 0o755, b"#!/bin/sh\n")?;
             layer.symlink("bin", "usr/bin")

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use super::{Image, archive, cache, layer::Layer, needs};
 
+/// This recipe, which is part of every image that is made of it.
+pub(super) const RECIPE: &str = include_str!("busybox.rs");
+
 /// The machine's busybox and the names of its applets.
 pub(super) struct Busybox {
     program: Vec<u8>,
@@ -49,8 +52,8 @@ impl Busybox {
 pub(super) fn system(name: &str) -> anyhow::Result<Image> {
     let busybox = Busybox::find()?;
     let config = json!({"Cmd": ["sh"], "Env": ["PATH=/bin"]});
-    let archive = cache::archive("busybox", &[&busybox.program, name.as_bytes()], |out| {
-        archive::write(name, &config, out, |layer| busybox.system(layer))
+    let archive = cache::archive("busybox", RECIPE, &[&busybox.program, name.as_bytes()], |out| {
+        archive::write(&[name], &config, out, |layer| busybox.system(layer))
     })?;
     Ok(Image {
         name: name.to_owned(),

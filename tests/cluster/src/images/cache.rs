@@ -11,30 +11,22 @@ use sha2::{Digest, Sha256};
 
 use crate::dirs;
 
-/// The code that makes images is part of what goes into them.
-const RECIPES: [&str; 8] = [
-    include_str!("../images.rs"),
-    include_str!("archive.rs"),
-    include_str!("busybox.rs"),
-    include_str!("debian.rs"),
-    include_str!("layer.rs"),
-    include_str!("operator.rs"),
-    include_str!("pause.rs"),
-    include_str!("tabby.rs"),
-];
+/// The code that writes images is part of all of them; what one is made of is its own recipe.
+const RECIPES: [&str; 2] = [include_str!("archive.rs"), include_str!("layer.rs")];
 
 /// How long an archive that is made no more is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The archive `<stem>-<key>.tar`: the cached one if `ingredients` are the same, else what `make` writes to the path
+/// The archive `<stem>-<key>.tar`: the cached one if `recipe` and `ingredients` are the same, else what `make` writes to the path
 /// it gets. Two processes may make the same one; the last wins, with the same content.
 pub(super) fn archive(
     stem: &str,
+    recipe: &str,
     ingredients: &[&[u8]],
     make: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     let folder = folder()?;
-    let archive = folder.join(format!("{stem}-{}.tar", key(ingredients)));
+    let archive = folder.join(format!("{stem}-{}.tar", key(recipe, ingredients)));
     if archive.exists() {
         return Ok(archive);
     }
@@ -54,10 +46,11 @@ fn folder() -> anyhow::Result<PathBuf> {
 }
 
 /// Twelve hexadecimal digits that stand for the ingredients and the recipes.
-fn key(ingredients: &[&[u8]]) -> String {
+fn key(recipe: &str, ingredients: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in RECIPES
         .iter()
+        .chain(&[recipe])
         .map(|recipe| recipe.as_bytes())
         .chain(ingredients.iter().copied())
     {
@@ -94,8 +87,9 @@ mod tests {
 
     #[test]
     fn the_key_tells_ingredients_apart_also_at_their_borders() {
-        assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
-        assert_ne!(key(&[b"ab", b""]), key(&[b"a", b"b"]));
+        assert_eq!(key("r", &[b"a", b"b"]), key("r", &[b"a", b"b"]));
+        assert_ne!(key("r", &[b"ab", b""]), key("r", &[b"a", b"b"]));
+        assert_ne!(key("s", &[b"a", b"b"]), key("r", &[b"a", b"b"]));
     }
 
     #[test]

@@ -10,13 +10,19 @@ use super::{Image, OLLAMA, archive, cache, layer::Layer, needs};
 /// What the real image has and its users rely on: the C++ libraries of the binary, a shell with the usual tools, the
 /// certificate authorities.
 const PACKAGES: &str = "base-files,ca-certificates,coreutils,dash,findutils,grep,libc6,libgcc-s1,libstdc++6,sed";
-
-const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
-    nobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n\
-    ubuntu:x:1000:1000::/home/ubuntu:/bin/sh\n";
-const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\nubuntu:x:1000:\n";
 const NSSWITCH: &[u8] = b"hosts: files dns\npasswd: files\ngroup: files\n";
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are found.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// This recipe, which is part of every image that is made of packages.
+pub(super) const RECIPE: &str = include_str!("debian.rs");
+
+/// A user of an image.
+pub(super) struct User {
+    pub(super) name: &'static str,
+    pub(super) id: u32,
+    pub(super) home: &'static str,
+}
 
 /// Ollama around a binary that was built on this machine, in the manner of the project's own image: entry point
 /// `/bin/ollama`, port 11434 on all addresses.
@@ -24,15 +30,20 @@ pub(super) fn ollama(binary: &Path) -> anyhow::Result<Image> {
     let program = fs::read(binary).with_context(|| format!("reading the ollama binary {}", binary.display()))?;
     let suite = suite()?;
     let config = json!({
-        "Entrypoint": ["/bin/ollama"], "Cmd": ["serve"], "Env": [PATH, "OLLAMA_HOST=0.0.0.0:11434"],
+        "Entrypoint": ["/bin/ollama"], "Cmd": ["serve"], "Env": [format!("PATH={PATH}"), "OLLAMA_HOST=0.0.0.0:11434"],
         "ExposedPorts": {"11434/tcp": {}},
     });
-    let archive = cache::archive("ollama", &[&program, suite.as_bytes()], |out| {
+    let user = User {
+        name: "ubuntu",
+        id: 1000,
+        home: "/home/ubuntu",
+    };
+    let archive = cache::archive("ollama", RECIPE, &[&program, suite.as_bytes()], |out| {
         let scratch = tempfile::tempdir_in(out.parent().unwrap_or(Path::new(".")))?;
-        unpack(&suite, scratch.path())?;
-        archive::write(OLLAMA, &config, out, |layer| {
+        unpack(&suite, PACKAGES, scratch.path())?;
+        archive::write(&[OLLAMA], &config, out, |layer| {
             layer.tree(scratch.path(), &needed)?;
-            complete(layer, scratch.path())?;
+            complete(layer, scratch.path(), &user)?;
             layer.file(&format!("{}/ollama", bin(scratch.path())), 0o755, &program)
         })
     })?;
@@ -50,18 +61,19 @@ fn suite() -> anyhow::Result<String> {
     Ok(codename.trim_matches('"').to_owned())
 }
 
-fn unpack(suite: &str, folder: &Path) -> anyhow::Result<()> {
+/// The files of the packages, and of those that they need, in a folder.
+pub(super) fn unpack(suite: &str, packages: &str, folder: &Path) -> anyhow::Result<()> {
     needs::root("unpacking Debian packages into an image")?;
     let mmdebstrap = needs::program("mmdebstrap", "mmdebstrap")?;
     let mut command = Command::new(mmdebstrap);
     command
-        .args(["--quiet", "--variant=extract", "--include", PACKAGES, suite])
+        .args(["--quiet", "--variant=extract", "--include", packages, suite])
         .arg(folder);
     needs::run(&mut command).map(drop)
 }
 
 /// Whether a file of the packages is wanted in a container.
-fn needed(path: &str) -> bool {
+pub(super) fn needed(path: &str) -> bool {
     const UNNEEDED: [&str; 12] = [
         "dev/",
         "usr/share/bash-completion",
@@ -82,11 +94,18 @@ fn needed(path: &str) -> bool {
 }
 
 /// What the packages' scripts would have made.
-fn complete(layer: &mut Layer, unpacked: &Path) -> anyhow::Result<()> {
-    layer.file("etc/passwd", 0o644, PASSWD)?;
-    layer.file("etc/group", 0o644, GROUP)?;
+pub(super) fn complete(layer: &mut Layer, unpacked: &Path, user: &User) -> anyhow::Result<()> {
+    let User { name, id, home } = user;
+    let passwd = format!(
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n{name}:x:{id}:{id}::{home}:/bin/sh\n"
+    );
+    layer.file("etc/passwd", 0o644, passwd.as_bytes())?;
+    let group = format!("root:x:0:\nnogroup:x:65534:\n{name}:x:{id}:\n");
+    layer.file("etc/group", 0o644, group.as_bytes())?;
     layer.file("etc/nsswitch.conf", 0o644, NSSWITCH)?;
-    layer.file("etc/ssl/certs/ca-certificates.crt", 0o644, &authorities(unpacked)?)?;
+    if unpacked.join("usr/share/ca-certificates/mozilla").exists() {
+        layer.file("etc/ssl/certs/ca-certificates.crt", 0o644, &authorities(unpacked)?)?;
+    }
     if !unpacked.join("bin/sh").exists() {
         layer.symlink(&format!("{}/sh", bin(unpacked)), "dash")?;
     }
@@ -94,7 +113,7 @@ fn complete(layer: &mut Layer, unpacked: &Path) -> anyhow::Result<()> {
 }
 
 /// Where files of `/bin` lie in a layer: newer suites have a link there.
-fn bin(unpacked: &Path) -> &'static str {
+pub(super) fn bin(unpacked: &Path) -> &'static str {
     if unpacked.join("bin").is_symlink() {
         "usr/bin"
     } else {

@@ -17,15 +17,20 @@ pub(super) fn build(name: &str, binary: &Path, dockerfile: &Path) -> anyhow::Res
     let way_out = "build it with RUSTFLAGS='-C target-feature=+crt-static' and an explicit --target";
     let program = needs::statically_linked(binary, way_out)?;
     let recipe = fs::read(dockerfile).with_context(|| format!("reading {}", dockerfile.display()))?;
-    let archive = cache::archive("llm-operator", &[name.as_bytes(), &program, &recipe], |out| {
-        needs::root("building an image from a Dockerfile")?;
-        let buildah = Buildah::find(out)?;
-        let context = out.with_file_name("context");
-        fs::create_dir(&context)?;
-        fs::copy(binary, context.join("llm-operator"))?;
-        buildah.build(name, dockerfile, &context)?;
-        buildah.export(name, out)
-    })?;
+    let archive = cache::archive(
+        "llm-operator",
+        include_str!("operator.rs"),
+        &[name.as_bytes(), &program, &recipe],
+        |out| {
+            needs::root("building an image from a Dockerfile")?;
+            let buildah = Buildah::find(out)?;
+            let context = out.with_file_name("context");
+            fs::create_dir(&context)?;
+            fs::copy(binary, context.join("llm-operator"))?;
+            buildah.build(name, dockerfile, &context)?;
+            buildah.export(name, out)
+        },
+    )?;
     Ok(Image {
         name: name.to_owned(),
         archive,

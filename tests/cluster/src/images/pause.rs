@@ -10,8 +10,8 @@ use super::{Image, PAUSE, archive, cache, needs};
 pub(super) fn image(program: &Path) -> anyhow::Result<Image> {
     let program = needs::statically_linked(program, "build it with CGO_ENABLED=0")?;
     let config = json!({"Entrypoint": ["/pause"], "User": "65535:65535"});
-    let archive = cache::archive("pause", &[&program], |out| {
-        archive::write(PAUSE, &config, out, |layer| layer.file("pause", 0o755, &program))
+    let archive = cache::archive("pause", include_str!("pause.rs"), &[&program], |out| {
+        archive::write(&[PAUSE], &config, out, |layer| layer.file("pause", 0o755, &program))
     })?;
     Ok(Image {
         name: PAUSE.to_owned(),

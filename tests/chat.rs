@@ -1,0 +1,78 @@
+//! Chat on a real node: the real Open WebUI, Redis and PostgreSQL with pgvector, real Ollama. Pipelines' place is taken
+//! by a stand-in that loads real pipelines (`tests/cluster/images/pipelines`).
+
+mod live;
+
+#[path = "chat/alone.rs"]
+mod alone;
+#[path = "chat/client.rs"]
+mod client;
+#[path = "chat/many.rs"]
+mod many;
+#[path = "chat/pipelines.rs"]
+mod pipelines;
+#[path = "chat/web.rs"]
+mod web;
+
+use anyhow::{Context, Result};
+use cluster::test::Suite;
+use cluster::{Kind, images};
+use live::stage::Stage;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+fn main() -> ExitCode {
+    let suite = Suite::new()
+        .test("several_share_everything", Kind::Node, many::several_share_everything)
+        .test(
+            "what_is_switched_off_is_found_again",
+            Kind::Node,
+            alone::what_is_switched_off_is_found_again,
+        )
+        .test(
+            "pipelines_see_every_question",
+            Kind::Node,
+            pipelines::pipelines_see_every_question,
+        );
+    suite.run()
+}
+
+/// A place for a test, in a node that has the images of chat.
+async fn stage(test: &str) -> Result<Stage> {
+    static LOADED: OnceCell<()> = OnceCell::const_new();
+    let stage = Stage::shared(test).await?;
+    LOADED
+        .get_or_try_init(async || {
+            let made = spawn_blocking(|| {
+                let made = [
+                    images::redis()?,
+                    images::postgres()?,
+                    images::openwebui()?,
+                    images::pipelines()?,
+                ];
+                anyhow::Ok(made)
+            });
+            for image in made.await?? {
+                let archive = image.archive.to_str().context("the image's path is not UTF-8")?;
+                stage.cluster().load(archive).await?;
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+    Ok(stage)
+}
+
+/// A stack with the tiny models and these fields of Open WebUI.
+fn spec(stage: &Stage, openwebui: &Value) -> Value {
+    let mut block = json!({"enabled": true});
+    llm_operator::base::object::merge(&mut block, openwebui.clone());
+    json!({"ollama": {"drainSeconds": 0, "models": [stage.item("tiny")]}, "openwebui": block})
+}
+
+/// A Secret with these keys.
+async fn secret(stage: &Stage, name: &str, keys: &Value) -> Result<()> {
+    let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": keys});
+    stage.namespace.apply(&manifest.to_string()).await.map(drop)
+}
