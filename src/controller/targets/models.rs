@@ -125,7 +125,8 @@ impl Reached for OllamaModel {
             finalizer::annotate::<Self>(context, self.meta(), REFRESH, &stamp).await?;
         }
         match self.place(&context.settings) {
-            Some(place) => context.restarts.mind(&place, context).await,
+            // Its state is large, and rarely needed.
+            Some(place) => Box::pin(context.restarts.mind(&place, context)).await,
             None => Ok(()),
         }
     }
