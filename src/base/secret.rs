@@ -74,9 +74,16 @@ impl Secrets {
     }
 
     /// A mark of the content of these keys, made with a secret of our own: a plain hash would let its readers guess weak
-    /// passwords. `None` where something is not known.
+    /// passwords.
     #[must_use]
-    pub fn mark(&self, salt: (&str, &str), keys: &[(String, String)]) -> Option<String> {
+    pub fn mark(&self, salt: (&str, &str), keys: &[(String, String)]) -> Mark {
+        if keys.is_empty() {
+            return Mark::Needless;
+        }
+        self.marked(salt, keys).map_or(Mark::Unknown, Mark::Known)
+    }
+
+    fn marked(&self, salt: (&str, &str), keys: &[(String, String)]) -> Option<String> {
         let salt = self.0.get(salt.0)?.as_ref()?.get(salt.1)?;
         let mut message = vec![];
         for (name, key) in keys {
@@ -88,6 +95,37 @@ impl Secrets {
         let mut mark = hash::plain(&hmac(salt, &message));
         mark.truncate(16);
         Some(mark)
+    }
+}
+
+/// What stands for the content of the Secrets that pods read at their start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// They read none that can change.
+    #[default]
+    Needless,
+    /// It changes with the content.
+    Known(String),
+    /// Something of it is not there, or is about to be made.
+    Unknown,
+}
+
+impl Mark {
+    /// True when the workload should not be made yet: it would be rolled as soon as the mark is known.
+    #[must_use]
+    pub fn is_awaited(&self, live: Option<&DynamicObject>) -> bool {
+        *self == Self::Unknown && live.is_none()
+    }
+
+    /// The annotation of the pods. While something cannot be read, the one that the workload has: its pods keep running.
+    #[must_use]
+    pub fn annotation(&self, live: Option<&DynamicObject>) -> Option<(String, Value)> {
+        let mark = match self {
+            Self::Needless => None,
+            Self::Known(mark) => Some(mark),
+            Self::Unknown => live?.annotations().get(ANNOTATION),
+        };
+        mark.map(|mark| (ANNOTATION.to_string(), mark.as_str().into()))
     }
 }
 
@@ -116,22 +154,10 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
         .to_vec()
 }
 
-/// The annotation that rolls pods when a Secret changes.
-#[must_use]
-pub fn annotation(mark: String) -> (String, Value) {
-    (ANNOTATION.to_string(), mark.into())
-}
-
-/// The same annotation for the workload itself, where it can be read back.
+/// The mark among these annotations of pods, as an annotation of the workload itself, where it can be read back.
 #[must_use]
 pub fn noted(annotations: &Map<String, Value>) -> Option<Value> {
     annotations.get(ANNOTATION).map(|mark| json!({ANNOTATION: mark}))
-}
-
-/// The mark, or where something of it cannot be read now, the one that the workload has: its pods keep running.
-#[must_use]
-pub fn lasting(mark: Option<String>, live: Option<&DynamicObject>) -> Option<String> {
-    mark.or_else(|| live?.annotations().get(ANNOTATION).cloned())
 }
 
 /// The text as it stands in the data of a Secret.
@@ -175,10 +201,11 @@ mod tests {
         assert_eq!(secrets.find("a", "other"), Found::NoKey);
         let keys = [("a".to_string(), "k".to_string())];
         let mark = secrets.mark(("a", "k"), &keys);
-        assert_eq!(mark.as_ref().map(String::len), Some(16));
+        assert!(matches!(&mark, Mark::Known(mark) if mark.len() == 16), "{mark:?}");
         secrets.put("salt", content("s", "other"));
         assert_ne!(secrets.mark(("salt", "s"), &keys), mark);
-        assert_eq!(secrets.mark(("gone", "s"), &keys), None);
+        assert_eq!(secrets.mark(("gone", "s"), &keys), Mark::Unknown);
+        assert_eq!(secrets.mark(("gone", "s"), &[]), Mark::Needless);
         assert!(!format!("{secrets:?}").contains('v'), "{secrets:?}");
     }
 }

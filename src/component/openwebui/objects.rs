@@ -2,6 +2,7 @@
 
 use super::{DATA, KEY, NAME, OpenWebuiSpec, PORT};
 use crate::base::object::{Form, Generated, Object, find, merge};
+use crate::base::secret::Mark;
 use crate::base::seen::Seen;
 use crate::base::{hash, secret};
 use crate::component::common::pod::Pod;
@@ -37,7 +38,7 @@ pub struct Wiring {
     /// What it needs at its start is there.
     pub start: bool,
     /// Tells what the Secrets of the manifest hold.
-    pub mark: Option<String>,
+    pub mark: Mark,
 }
 
 impl OpenWebuiSpec {
@@ -64,7 +65,7 @@ impl OpenWebuiSpec {
                 .filter(IngressSpec::is_on)
                 .map(|spec| ingress::object(&pod, &spec)),
         );
-        if wiring.start || exists(seen) {
+        if exists(seen) || wiring.start && !wiring.mark.is_awaited(None) {
             objects.push(self.deployment(seen, &mut pod, wiring));
         }
         objects
@@ -76,7 +77,7 @@ impl OpenWebuiSpec {
         let content = secret::noted(&pod.annotations).filter(|_| wiring.is_external);
         let version = format!("{}\n{}\n{}", pod.image, wiring.database, json!(content));
         let version = hash::short(&version, 16);
-        let live = find::<Deployment>(seen.live, &pod.name);
+        let live = live(seen);
         let migrated = live.is_some_and(|live| has_migrated(live, &version));
         let mut annotations = json!({VERSION: version});
         // Whoever makes the administrator closes sign-up for the rest of its life, so where it is to be open it is
@@ -94,7 +95,6 @@ impl OpenWebuiSpec {
 
     fn pod<'a>(&'a self, seen: &Seen<'a>, wiring: &Wiring) -> Pod<'a> {
         let name = name(seen);
-        let mark = secret::lasting(wiring.mark.clone(), find::<Deployment>(seen.live, &name));
         let alive = json!({"path": "/health", "port": "http"});
         Pod {
             owner: seen.owner,
@@ -126,7 +126,7 @@ impl OpenWebuiSpec {
             ],
             resources: json!({"requests": {"cpu": "100m", "memory": "768Mi"}}),
             tolerations: vec![],
-            annotations: mark.map(secret::annotation).into_iter().collect::<Map<_, _>>(),
+            annotations: wiring.mark.annotation(live(seen)).into_iter().collect::<Map<_, _>>(),
             grace: 30,
             together: self.volume().is_some_and(|v| !v.is_shared()),
             name,
@@ -147,7 +147,11 @@ fn has_migrated(live: &DynamicObject, version: &str) -> bool {
 /// True when the servers exist already: whatever happens to what they need then, they stay.
 #[must_use]
 pub fn exists(seen: &Seen<'_>) -> bool {
-    find::<Deployment>(seen.live, &name(seen)).is_some()
+    live(seen).is_some()
+}
+
+fn live<'a>(seen: &Seen<'a>) -> Option<&'a DynamicObject> {
+    find::<Deployment>(seen.live, &name(seen))
 }
 
 /// The Secret that signs sessions.

@@ -2,14 +2,16 @@
 
 use super::langfuse::{FILE, FILTER};
 use super::{KEY, KEY_THERE, LangfuseSpec, NAME, PORT, PipelinesSpec};
+use crate::base::hash;
 use crate::base::object::{Form, Generated, Object, find};
+use crate::base::secret::Mark;
 use crate::base::seen::Seen;
-use crate::base::{hash, secret};
 use crate::component::common::pod::Pod;
 use crate::component::common::secret::{plain, variable};
 use crate::component::common::{NetworkPolicySpec, network, persistence};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 /// A process of this user needs nothing of the image's own users.
@@ -42,7 +44,7 @@ impl PipelinesSpec {
         policy: &NetworkPolicySpec,
         langfuse: Option<&LangfuseSpec>,
         consumers: &[Value],
-        mark: Option<String>,
+        mark: &Mark,
     ) -> Vec<Object> {
         let pod = self.pod(seen, langfuse, mark);
         let mut objects: Vec<Object> = self.secret(seen).into_iter().collect();
@@ -57,11 +59,13 @@ impl PipelinesSpec {
         objects.extend(pod.budget(self.replicas()));
         let claim = format!("{}-data", pod.name);
         objects.extend(self.volume().and_then(|v| v.object(seen, NAME, &claim)));
-        objects.push(pod.deployment(self.replicas(), &json!({"type": "Recreate"}), 1800));
+        if !mark.is_awaited(live(seen)) {
+            objects.push(pod.deployment(self.replicas(), &json!({"type": "Recreate"}), 1800));
+        }
         objects
     }
 
-    fn pod<'a>(&'a self, seen: &Seen<'a>, langfuse: Option<&LangfuseSpec>, mark: Option<String>) -> Pod<'a> {
+    fn pod<'a>(&'a self, seen: &Seen<'a>, langfuse: Option<&LangfuseSpec>, mark: &Mark) -> Pod<'a> {
         let name = name(seen);
         let folder = self.folder();
         let mut volumes = vec![
@@ -72,8 +76,7 @@ impl PipelinesSpec {
             json!({"name": "data", "mountPath": folder}),
             json!({"name": "tmp", "mountPath": "/tmp"}),
         ];
-        let mark = secret::lasting(mark, find::<Deployment>(seen.live, &name));
-        let mut annotations: Map<String, Value> = mark.map(secret::annotation).into_iter().collect();
+        let mut annotations: Map<String, Value> = mark.annotation(live(seen)).into_iter().collect();
         let mut env = vec![self.key(seen), plain("PIPELINES_DIR", folder), plain("HOME", "/tmp")];
         if let Some(langfuse) = langfuse {
             env.extend(langfuse.variables(&seen.owner.name));
@@ -179,6 +182,10 @@ impl PipelinesSpec {
 
 fn name(seen: &Seen<'_>) -> String {
     format!("{}-{NAME}", seen.owner.name)
+}
+
+fn live<'a>(seen: &Seen<'a>) -> Option<&'a DynamicObject> {
+    find::<Deployment>(seen.live, &name(seen))
 }
 
 fn secret_name(seen: &Seen<'_>) -> String {

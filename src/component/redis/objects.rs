@@ -2,6 +2,7 @@
 
 use super::{NAME, PASSWORD, PORT, RedisSpec, URL};
 use crate::base::object::{Form, Generated, Object, find};
+use crate::base::secret::Mark;
 use crate::base::seen::Seen;
 use crate::base::{secret, url};
 use crate::component::common::pod::Pod;
@@ -9,6 +10,7 @@ use crate::component::common::secret::{plain, variable};
 use crate::component::common::{Common, NetworkPolicySpec, SecretKey, network, persistence};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 /// The image's own user.
@@ -40,7 +42,7 @@ impl RedisSpec {
         seen: &Seen<'_>,
         policy: &NetworkPolicySpec,
         consumers: &[Value],
-        mark: Option<String>,
+        mark: &Mark,
     ) -> Vec<Object> {
         let common = self.common();
         let pod = self.pod(seen, &common, mark);
@@ -50,11 +52,13 @@ impl RedisSpec {
         objects.extend(network::inner(&pod, policy, consumers));
         let claim = format!("{}-data", pod.name);
         objects.extend(self.volume(&common).and_then(|v| v.object(seen, NAME, &claim)));
-        objects.push(pod.deployment(1, &json!({"type": "Recreate"}), 600));
+        if !mark.is_awaited(live(seen)) {
+            objects.push(pod.deployment(1, &json!({"type": "Recreate"}), 600));
+        }
         objects
     }
 
-    fn pod<'a>(&'a self, seen: &Seen<'a>, common: &'a Common, mark: Option<String>) -> Pod<'a> {
+    fn pod<'a>(&'a self, seen: &Seen<'a>, common: &'a Common, mark: &Mark) -> Pod<'a> {
         let name = name(seen);
         let append_only = if self.volume(common).is_some() { "yes" } else { "no" };
         let (secret, key) = self.password_at(seen);
@@ -88,10 +92,7 @@ impl RedisSpec {
             ],
             resources: json!({"requests": {"cpu": "50m", "memory": "64Mi"}}),
             tolerations: vec![],
-            annotations: secret::lasting(mark, find::<Deployment>(seen.live, &name))
-                .map(secret::annotation)
-                .into_iter()
-                .collect::<Map<_, _>>(),
+            annotations: mark.annotation(live(seen)).into_iter().collect::<Map<_, _>>(),
             grace: 30,
             together: false,
             name,
@@ -206,8 +207,12 @@ fn address(seen: &Seen<'_>, password: &str) -> String {
     format!("redis://:{password}@{}:{PORT}/0", name(seen))
 }
 
+fn live<'a>(seen: &Seen<'a>) -> Option<&'a DynamicObject> {
+    find::<Deployment>(seen.live, &name(seen))
+}
+
 /// True when the stack's own server takes connections.
 #[must_use]
 pub fn is_ready(seen: &Seen<'_>) -> bool {
-    find::<Deployment>(seen.live, &name(seen)).is_some_and(|d| d.data["status"]["readyReplicas"].as_i64() > Some(0))
+    live(seen).is_some_and(|d| d.data["status"]["readyReplicas"].as_i64() > Some(0))
 }

@@ -4,7 +4,7 @@ use super::super::LMDeployment;
 use super::{ChatSpec, Database, salt};
 use crate::base::condition::Reason;
 use crate::base::object::Object;
-use crate::base::secret::Found;
+use crate::base::secret::{Found, Mark};
 use crate::base::seen::Seen;
 use crate::base::url;
 use crate::component::common::{NetworkPolicySpec, network};
@@ -26,7 +26,7 @@ impl LMDeployment {
         let consumers = [network::pods(seen.owner, openwebui::NAME)];
         let mark = |keys: &[Key]| {
             let (name, key) = salt(stack);
-            seen.secrets.mark((&name, key), keys).filter(|_| !keys.is_empty())
+            seen.secrets.mark((&name, key), keys)
         };
         let database = self.database(chat, seen);
         let mut objects = vec![];
@@ -34,26 +34,20 @@ impl LMDeployment {
             objects.extend(chat.database_block().objects(seen, policy, &consumers));
         }
         if let Some(redis) = chat.redis() {
-            objects.extend(redis.objects(seen, policy, &consumers, mark(&redis.secrets(stack, true).server)));
+            objects.extend(redis.objects(seen, policy, &consumers, &mark(&redis.secrets(stack, true).server)));
         } else if let Some(redis) = chat.redis_block() {
             objects.extend(redis.secret(seen));
         }
         if let Some(pipelines) = chat.pipelines() {
             let mut keys = pipelines.secrets();
             keys.extend(chat.langfuse().into_iter().flat_map(pipelines::LangfuseSpec::secrets));
-            objects.extend(pipelines.objects(seen, policy, chat.langfuse(), &consumers, mark(&keys)));
+            objects.extend(pipelines.objects(seen, policy, chat.langfuse(), &consumers, &mark(&keys)));
         }
         objects.extend(chat.web.objects(seen, policy, &self.wiring(chat, seen, database, mark)));
         objects
     }
 
-    fn wiring(
-        &self,
-        chat: &ChatSpec,
-        seen: &Seen<'_>,
-        database: Database,
-        mark: impl Fn(&[Key]) -> Option<String>,
-    ) -> Wiring {
+    fn wiring(&self, chat: &ChatSpec, seen: &Seen<'_>, database: Database, mark: impl Fn(&[Key]) -> Mark) -> Wiring {
         let mut variables = vec![];
         if database != Database::Sqlite {
             variables.extend(chat.database_block().variables(seen));

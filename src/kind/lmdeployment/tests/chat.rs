@@ -121,7 +121,17 @@ fn one_pod_migrates_and_the_others_follow() {
 #[test]
 fn who_makes_the_administrator_is_started_once_more_where_sign_up_is_open() {
     let open = "admin: {email: a@b.c, secretRef: {name: admin}}, signup: {enabled: true}";
-    let base = || Cluster::default().secret("admin", &[("password", "x")]);
+    let base = || {
+        Cluster::default()
+            .secret("chat-openwebui-secret", &[("WEBUI_SECRET_KEY", "k")])
+            .secret("admin", &[("password", "x")])
+    };
+    let new = Cluster::default().secret("admin", &[("password", "x")]);
+    assert_eq!(
+        web_replicas(&new.desired(&chat(open))),
+        None,
+        "its own key is about to be made"
+    );
     let note = |objects: &[Object]| {
         let template = &deployment(objects, "chat-openwebui").unwrap().body["spec"]["template"]["metadata"];
         template["annotations"]["llm.geeper.io/admin-made"].clone()
