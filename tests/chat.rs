@@ -17,6 +17,8 @@ mod web;
 use anyhow::{Context, Result};
 use cluster::test::Suite;
 use cluster::{Kind, images};
+use live::LIMIT;
+use live::objects::{condition, is_observed};
 use live::stage::Stage;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
             Kind::Node,
             pipelines::pipelines_see_every_question,
         );
-    suite.run()
+    // Each start of Open WebUI takes a processor for ten seconds.
+    suite.one_by_one().run()
 }
 
 /// A place for a test, in a node that has the images of chat.
@@ -62,6 +65,13 @@ async fn stage(test: &str) -> Result<Stage> {
         })
         .await?;
     Ok(stage)
+}
+
+/// The stack `chat` once it is Ready. Five large programs start one after another on what may be two busy cores.
+async fn ready(stage: &Stage) -> Result<Value> {
+    let is = |stack: &Value| is_observed(stack) && condition(stack, "Ready").0 == "True";
+    let check = async || Ok(stage.find("LMDeployment", "chat").await?.filter(&is));
+    stage.namespace.until("the stack is Ready", 3 * LIMIT, check).await
 }
 
 /// A stack with the tiny models and these fields of Open WebUI.

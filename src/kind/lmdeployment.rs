@@ -70,6 +70,9 @@ pub struct LMDeploymentSpec {
     /// Tabby. Default: off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tabby: Option<TabbySpec>,
+    /// Whether the stack rests: no pod runs, and data and models on claims stay. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
     /// Who may reach the pods, and what they may reach. Default: enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicySpec>,
@@ -178,6 +181,9 @@ impl Kind for LMDeployment {
             let start = self.other_ollama().is_some() || TabbySpec::exists(seen) || served;
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
+        if self.is_suspended() {
+            objects.iter_mut().for_each(suspend);
+        }
         objects
     }
 
@@ -190,7 +196,20 @@ impl Kind for LMDeployment {
     }
 }
 
+/// The workload without a pod; other objects stay as they are.
+fn suspend(object: &mut Object) {
+    if ["Deployment", "StatefulSet"].contains(&object.resource.kind.as_str()) && object.body["spec"].is_object() {
+        object.body["spec"]["replicas"] = 0.into();
+    }
+}
+
 impl LMDeployment {
+    /// True when no pod shall run.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
     /// Ollama, where it is on. An absent block is on with its defaults.
     #[must_use]
     pub fn ollama(&self) -> Option<&OllamaSpec> {

@@ -2,7 +2,7 @@
 
 use super::client::Person;
 use super::live::objects::uid;
-use super::spec;
+use super::{ready, spec};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub async fn what_is_switched_off_is_found_again() -> Result<()> {
     let stage = super::stage("chat-alone").await?;
     let on = spec(&stage, &json!({"service": {"port": 8080}}));
     stage.stack("chat", &on).await?;
-    let stack = stage.ready("chat").await?;
+    let stack = ready(&stage).await?;
     assert_eq!(stack["status"]["openwebuiStatus"]["database"], "sqlite");
     let host = format!("chat-openwebui.{}.svc", stage.namespace.name());
     assert_eq!(stack["status"]["endpoints"]["openwebui"], format!("http://{host}:8080"));
@@ -29,7 +29,7 @@ pub async fn what_is_switched_off_is_found_again() -> Result<()> {
 
     stage.stack("chat", &spec(&stage, &json!({"enabled": false}))).await?;
     stage.gone("Deployment", "chat-openwebui").await?;
-    stage.ready("chat").await?;
+    ready(&stage).await?;
     let left = stage.namespace.kubectl(&[
         "get",
         "services,networkpolicies,serviceaccounts,secrets,persistentvolumeclaims",
@@ -48,7 +48,7 @@ pub async fn what_is_switched_off_is_found_again() -> Result<()> {
     );
 
     stage.stack("chat", &on).await?;
-    stage.ready("chat").await?;
+    ready(&stage).await?;
     let again = stage.get("PersistentVolumeClaim", "chat-openwebui-data").await?;
     assert_eq!(uid(&again), uid(&claim));
     let kept: &Value = &stage.get("Secret", "chat-openwebui-secret").await?["data"];

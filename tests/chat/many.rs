@@ -4,7 +4,7 @@ use super::client::Person;
 use super::live::objects::{condition, message, name, restarts, uid};
 use super::live::operator::USER;
 use super::live::stage::Stage;
-use super::{secret, spec};
+use super::{ready, secret, spec};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -90,7 +90,7 @@ pub async fn several_share_everything() -> Result<()> {
     };
     for component in ["postgres", "redis", "ollama", "openwebui"] {
         kill(&stage, component).await?;
-        stage.ready("chat").await?;
+        ready(&stage).await?;
         known
             .is_there()
             .await
@@ -135,7 +135,7 @@ async fn heals_when_its_secrets_come(stage: &Stage) -> Result<()> {
     stage
         .until("starts with one pod", "Deployment", "chat-openwebui", alone)
         .await?;
-    let stack = stage.ready("chat").await?;
+    let stack = ready(stage).await?;
     let web = &stack["status"]["openwebuiStatus"];
     assert_eq!(
         (&web["readyReplicas"], &web["database"]),
@@ -243,7 +243,7 @@ async fn rolls(known: &Known<'_>, watch: &mut Watch) -> Result<()> {
     secret(stage, "cache", &json!({"redis": "another"})).await?;
     let rolled = async || Ok((all().await?[1].is_disjoint(&before[1])).then_some(()));
     stage.namespace.until("Redis rolls", super::live::LIMIT, rolled).await?;
-    stage.ready("chat").await?;
+    ready(stage).await?;
     known.is_there().await.context("with another password of Redis")?;
     let after = all().await?;
     ensure!(
@@ -269,7 +269,7 @@ async fn rolls(known: &Known<'_>, watch: &mut Watch) -> Result<()> {
     stage
         .until("starts the new version alone", "Deployment", "chat-openwebui", alone)
         .await?;
-    stage.ready("chat").await?;
+    ready(stage).await?;
     known.is_there().await.context("with another version")?;
     let last = all().await?;
     ensure!(last[..3] == after[..3], "nothing else rolls");
@@ -283,7 +283,7 @@ async fn comes_back(stage: &Stage) -> Result<()> {
         let wait = ["rollout", "status", &deployment, "--timeout=180s"];
         stage.namespace.kubectl(&wait).await?;
     }
-    stage.ready("chat").await.map(drop)
+    ready(stage).await.map(drop)
 }
 
 /// Scaled down, a stack stays on its database; a foot of its own is refused.
@@ -291,7 +291,7 @@ async fn keeps_its_choice(stage: &Stage) -> Result<()> {
     stage
         .stack("chat", &chat(stage, &json!({"replicas": 1, "database": null})))
         .await?;
-    let stack = stage.ready("chat").await?;
+    let stack = ready(stage).await?;
     assert_eq!(stack["status"]["openwebuiStatus"]["database"], "postgres");
     let refused = chat(stage, &json!({"redis": {"enabled": false, "passwordSecretRef": null}}));
     let said = stage.stack("chat", &refused).await.err().context("it is accepted")?;

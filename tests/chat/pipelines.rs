@@ -3,7 +3,7 @@
 use super::client::Person;
 use super::live::LIMIT;
 use super::web::Web;
-use super::{secret, spec};
+use super::{ready, secret, spec};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub async fn pipelines_see_every_question() -> Result<()> {
         },
     });
     stage.stack("chat", &spec(&stage, &fields)).await?;
-    let stack = stage.ready("chat").await?;
+    let stack = ready(&stage).await?;
     assert_eq!(stack["status"]["pipelinesStatus"]["readyReplicas"], 1);
 
     let host = format!("chat-openwebui.{}.svc", stage.namespace.name());

@@ -12,12 +12,16 @@ pub(super) struct Conditions<'a> {
     pub(super) wanted: &'a [Wanted],
     /// All replicas of all components are as asked for.
     pub(super) settled: bool,
+    /// None shall run.
+    pub(super) suspended: bool,
     /// So they are, but for those that wait for their models.
     pub(super) resting: bool,
     pub(super) ready: i32,
     pub(super) total: i32,
     pub(super) trouble: Option<(Reason, String)>,
 }
+
+const RESTS: &str = "the stack is suspended: no pod runs, and what is on claims stays";
 
 impl Conditions<'_> {
     pub(super) fn states(&self) -> Vec<State> {
@@ -33,7 +37,9 @@ impl Conditions<'_> {
             }
             (None, reason) => State::new("Degraded", true, reason, &models.message),
         };
-        let (progressing, message) = if done {
+        let (progressing, message) = if self.suspended && self.settled {
+            (false, RESTS)
+        } else if done {
             (false, "everything is as the manifest says")
         } else {
             (true, &*ready.message)
@@ -109,7 +115,7 @@ impl Conditions<'_> {
         let mut missing = self.wanted.iter().filter(|w| w.state != ModelState::Ready);
         let users = |w: &&Wanted| w.reason.filter(|r| w.state == ModelState::Failed && r.is_users());
         let reason = missing.clone().next().as_ref().and_then(users)?;
-        let stuck = self.resting && missing.all(|w| users(&w).is_some());
+        let stuck = self.resting && !self.suspended && missing.all(|w| users(&w).is_some());
         stuck.then(|| State::new("Stalled", true, reason, self.models().message))
     }
 
@@ -118,6 +124,7 @@ impl Conditions<'_> {
         match (stalled, &self.outcome.leftover) {
             (Some(stalled), _) => no(stalled.reason, &stalled.message),
             (None, Some(leftover)) => no(Reason::RollingOut, leftover),
+            _ if self.suspended && self.settled => no(Reason::Suspended, RESTS),
             _ if valid.status != Some(true) && !self.settled => no(valid.reason, &valid.message),
             _ if models.status != Some(true) => no(models.reason, &models.message),
             _ if !self.settled => match &self.trouble {

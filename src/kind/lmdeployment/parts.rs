@@ -69,6 +69,11 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
     if let Some(tabby) = stack.tabby() {
         add(tabby::NAME, tabby.replicas(), Some(Wait::Models));
     }
+    if stack.is_suspended() {
+        for part in &mut parts {
+            part.replicas = 0;
+        }
+    }
     parts
 }
 

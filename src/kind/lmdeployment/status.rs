@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LMDeploymentStatus {
-    /// Pending: no replica is ready; Progressing: some are; Ready: all are; Failed: the manifest cannot be followed.
+    /// Pending: no replica is ready; Progressing: some are; Ready: all are; Suspended: none shall run; Failed: the manifest cannot be followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     /// The generation of the spec that this status is about.
@@ -85,6 +85,8 @@ pub enum Phase {
     Progressing,
     /// All are.
     Ready,
+    /// None shall run.
+    Suspended,
     /// The manifest cannot be followed.
     Failed,
 }
@@ -144,6 +146,7 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
         outcome,
         wanted: &wanted,
         settled,
+        suspended: stack.is_suspended(),
         resting: parts.iter().all(|p| p.is_settled() || p.is_waiting()),
         ready,
         total,
@@ -160,6 +163,8 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
     LMDeploymentStatus {
         phase: Some(match (ready, settled) {
             _ if fatal => Phase::Failed,
+            (_, true) if stack.is_suspended() => Phase::Suspended,
+            _ if stack.is_suspended() => Phase::Progressing,
             (_, true) if ready == total => Phase::Ready,
             (0, _) => Phase::Pending,
             _ => Phase::Progressing,

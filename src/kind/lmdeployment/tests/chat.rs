@@ -377,3 +377,27 @@ fn nothing_of_chat_is_left_when_it_is_off() {
         "{names:?}"
     );
 }
+
+#[test]
+fn a_stack_that_rests_keeps_everything_but_its_pods() {
+    let awake = chat("replicas: 2, persistence: {accessModes: [ReadWriteMany]}");
+    let mut asleep = awake.clone();
+    asleep.spec.suspend = Some(true);
+    let there = || Cluster::default().ready("chat-postgres").ready("chat-redis");
+    let running = there().web(&there().desired(&awake), 2, 2);
+    let (before, after) = (running.desired(&awake), running.desired(&asleep));
+    let titles = |objects: &[Object]| -> Vec<String> { objects.iter().map(Object::title).collect() };
+    assert_eq!(titles(&before), titles(&after));
+    for object in after.iter().filter(|o| o.resource.kind == "Deployment") {
+        assert_eq!(object.body["spec"]["replicas"], 0, "{}", object.title());
+    }
+    let names = ["chat-ollama", "chat-postgres", "chat-redis", "chat-openwebui"];
+    let resting = names
+        .iter()
+        .fold(Cluster::default(), |c, name| c.workload("Deployment", name, 0, 0));
+    let said = resting.status(&asleep);
+    assert_eq!((&said["phase"], &said["ready"]), (&json!("Suspended"), &json!("0/0")));
+    assert_eq!(condition(&said, "Ready").1, "Suspended");
+    assert_eq!(condition(&said, "Reconciling").0, "False");
+    assert_eq!(running.status(&asleep)["phase"], "Progressing", "pods are still going");
+}
