@@ -15,6 +15,7 @@ mod pipelines;
 mod web;
 
 use anyhow::{Context, Result};
+use cluster::packages::{self, Need};
 use cluster::test::Suite;
 use cluster::{Kind, images};
 use live::LIMIT;
@@ -49,6 +50,7 @@ async fn stage(test: &str) -> Result<Stage> {
     LOADED
         .get_or_try_init(async || {
             let made = spawn_blocking(|| {
+                packages::require(Need::PythonImages)?;
                 let made = [
                     images::redis()?,
                     images::postgres()?,

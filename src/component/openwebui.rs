@@ -9,7 +9,7 @@ use super::common::service::fill_service;
 use super::common::{Common, IngressSpec, Persistence, SecretKey, ingress};
 use crate::base::seen::Seen;
 pub use objects::{Wiring, exists, secret_name};
-pub use rules::{OWNED, schema};
+pub use rules::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! One Open WebUI on SQLite: switched off, everything of it goes but its data, which is found again.
+//! One Open WebUI on SQLite: switched off, and set to rest, everything of it goes but its data, which is found again.
 
 use super::client::Person;
 use super::live::objects::uid;
@@ -53,6 +53,19 @@ pub async fn what_is_switched_off_is_found_again() -> Result<()> {
     assert_eq!(uid(&again), uid(&claim));
     let kept: &Value = &stage.get("Secret", "chat-openwebui-secret").await?["data"];
     assert_eq!(kept, &secret["data"]);
+
+    let mut rest = on.clone();
+    rest["suspend"] = true.into();
+    stage.stack("chat", &rest).await?;
+    let asleep = |s: &Value| s["status"]["phase"] == "Suspended";
+    stage.until("rests", "LMDeployment", "chat", asleep).await?;
+    for component in ["ollama", "openwebui"] {
+        assert_eq!(stage.pods("chat", component).await?.len(), 0, "{component} runs on");
+    }
+    let mut back = on.clone();
+    back["suspend"] = false.into();
+    stage.stack("chat", &back).await?;
+    ready(&stage).await?;
     let title = ada.get(&host, &format!("/api/v1/chats/{note}")).await?["title"].clone();
     assert_eq!(title, "kept", "the old token is good, and so is what it opens");
     Ok(())

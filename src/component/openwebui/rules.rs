@@ -8,7 +8,7 @@ use crate::component::common::{ingress, persistence, secret, service};
 use serde_json::Value;
 
 /// Variables that wire the parts of the stack, or would have the server lie about itself.
-pub const OWNED: [(&str, Option<&str>); 31] = [
+const OWNED: [(&str, Option<&str>); 31] = [
     (KEY, None),
     ("WEBUI_JWT_SECRET_KEY", None),
     ("DATA_DIR", None),

@@ -26,6 +26,8 @@ pub enum Need {
     ControlPlane,
     /// Building container images.
     Images,
+    /// Building images of Python programs.
+    PythonImages,
     /// Compiling Ollama.
     CompilingOllama,
 }
@@ -49,6 +51,7 @@ impl Need {
             ],
             Need::ControlPlane => &[("ip", "iproute2")],
             Need::Images => &[("buildah", "buildah"), ("mmdebstrap", "mmdebstrap")],
+            Need::PythonImages => &[("mmdebstrap", "mmdebstrap"), ("pip3", "python3-pip")],
             Need::CompilingOllama => &[
                 ("gcc", "gcc"),
                 ("g++", "g++"),
@@ -63,6 +66,7 @@ impl Need {
             Need::Node => "the Kubernetes node",
             Need::ControlPlane => "the control plane",
             Need::Images => "building container images",
+            Need::PythonImages => "building images of Python programs",
             Need::CompilingOllama => "compiling Ollama",
         }
     }
