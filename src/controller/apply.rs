@@ -235,7 +235,7 @@ pub(super) fn is(live: &DynamicObject, object: &Object) -> bool {
             .is_some_and(|t| t.kind == object.resource.kind && t.api_version == object.resource.api_version)
 }
 
-fn is_terminating(status: &kube::core::Status) -> bool {
+pub(super) fn is_terminating(status: &kube::core::Status) -> bool {
     let causes = status.details.iter().flat_map(|d| &d.causes);
     let gone = status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces");
     gone || status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")

@@ -45,14 +45,16 @@ where
         .map(drop)
 }
 
-/// Sets an annotation, unless someone changed the object meanwhile.
+/// Replaces the value of an annotation, unless someone else was first.
 pub(super) async fn annotate<K>(context: &Context, meta: &ObjectMeta, key: &str, value: &str) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
     let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+    let before = meta.annotations.as_ref().and_then(|a| a.get(key));
+    let test = json!({"op": "test", "path": path, "value": before});
     let set = json!({"op": "replace", "path": path, "value": value});
-    patch::<K>(context, meta, set, "annotate").await.map(drop)
+    send::<K>(context, meta, json!([test, set]), "annotate").await.map(drop)
 }
 
 /// True when the object was as it was seen, and the change was made.
@@ -60,12 +62,19 @@ async fn patch<K>(context: &Context, meta: &ObjectMeta, change: Value, what: &st
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
+    let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
+    send::<K>(context, meta, json!([unchanged, change]), what).await
+}
+
+/// True when the tests of the patch held, and the change was made.
+async fn send<K>(context: &Context, meta: &ObjectMeta, patch: Value, what: &str) -> Result<bool, Error>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
     let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else {
         return Ok(false);
     };
-    let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
-    let patch: json_patch::Patch =
-        serde_json::from_value(json!([unchanged, change])).map_err(|e| Error::Json(name.clone(), e))?;
+    let patch: json_patch::Patch = serde_json::from_value(patch).map_err(|e| Error::Json(name.clone(), e))?;
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let (parameters, patch) = (PatchParams::default(), Patch::Json::<Value>(patch));
     match api.patch_metadata(name, &parameters, &patch).await {

@@ -177,8 +177,11 @@ async fn publish(context: &Context, reference: &ObjectReference, good: bool, rea
         action: condition::action("Reconcile", message),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, reference).await {
-        tracing::warn!(object = reference.name, reason = event.reason, %error, "event not written");
+    match context.recorder.publish(&event, reference).await {
+        // Nobody would read it.
+        Err(kube::Error::Api(status)) if super::apply::is_terminating(&status) => {}
+        Err(error) => tracing::warn!(object = reference.name, reason = event.reason, %error, "event not written"),
+        Ok(()) => {}
     }
 }
 

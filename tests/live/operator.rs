@@ -106,6 +106,11 @@ pub fn values(image: &str) -> Value {
     json!({
         "image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": "Never"},
         "defaults": {"images": {"ollama": images::OLLAMA, "tabby": images::TABBY}},
+        // What takes minutes at a user's takes seconds here, and stand-ins at the node's address may be asked.
+        "models": {
+            "verifySeconds": 5, "stallSeconds": 8, "releaseSeconds": 15,
+            "allowedUrls": [format!("http://{}", cluster::network::NODE_IP)],
+        },
     })
 }
 

@@ -10,10 +10,26 @@ use std::collections::BTreeSet;
 const UID: i64 = 10001;
 
 /// A pull that ended on a full disk can leave an empty list of parts, which fails every later pull of that blob with
-/// EOF, even after a restart (facts, testbed-images 4): such blobs are dropped before the server starts.
-const START: &str = r#"for f in "$OLLAMA_MODELS"/blobs/sha256-*-partial-*; do
-  if [ -e "$f" ] && [ ! -s "$f" ]; then rm -f "${f%-partial-*}"-partial*; fi
-done
+/// EOF, even after a restart (facts, testbed-images 4): such blobs are dropped before the server starts, and when room is made.
+///
+/// Partial files are kept, so that pulls go on where they stopped, and Ollama has no call that removes one. A volume that
+/// stays full is therefore relieved of its largest partial file here: what does not fit must not keep out what does.
+const START: &str = r#"blobs=$OLLAMA_MODELS/blobs
+drop_empty() {
+  for f in "$blobs"/sha256-*-partial-*; do
+    if [ -e "$f" ] && [ ! -s "$f" ]; then rm -f "${f%-partial-*}"-partial*; fi
+  done
+}
+is_full() { df -P "$OLLAMA_MODELS" 2>/dev/null | { read -r _; read -r _ _ _ free _ && [ "$free" -lt 1024 ]; }; }
+drop_empty
+while sleep 5; do
+  is_full && sleep 5 && is_full || continue
+  largest=$(find "$blobs" -name 'sha256-*-partial' -printf '%b %p\n' | sort -rn | head -n 1)
+  [ -n "$largest" ] || continue
+  echo "the volume is full: dropping ${largest#* }, the largest partial file" >&2
+  rm -f "${largest#* }"*
+  drop_empty
+done &
 exec ollama serve "$@""#;
 
 /// Ready when the server answers and every required model is there. A last line without a newline counts as well,

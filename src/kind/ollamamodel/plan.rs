@@ -137,7 +137,8 @@ pub fn plan(wish: &Wish, servers: &[Server], had: &BTreeSet<String>) -> Plan {
                 plan.actions.push(action);
             }
         }
-        let lost = had.contains(&server.pod) && server.held().is_none() && server.pull.is_none();
+        let rests = matches!(server.pull, None | Some(Pull::Done));
+        let lost = had.contains(&server.pod) && server.held().is_none() && rests;
         if lost && matches!(server.inventory, Inventory::Known(..)) {
             let message = format!("{} was gone from {}; it is brought back", wish.name, server.pod);
             plan.notes.push(Note {
@@ -203,7 +204,7 @@ impl Server {
             return None;
         }
         let stale = self.held().is_some() && self.made.is_none();
-        if wish.derived.is_some() && stale && self.pull != Some(Pull::Done) {
+        if wish.derived.is_some() && stale {
             return Some(Action::Compare(self.id.clone()));
         }
         if let Some(token) = self.reason_to_work(wish, replica, reference) {

@@ -52,6 +52,8 @@ enum Stock {
 /// The work on a model, and its attempts.
 pub(super) struct Job {
     pub(super) state: Pull,
+    /// Bytes in all, as far as the last attempt told.
+    pub(super) total: i64,
     pub(super) failures: u32,
     /// When the next attempt may begin.
     pub(super) next: Instant,
@@ -130,11 +132,12 @@ impl Known {
                     .filter_map(|h| Some((ModelName::parse(&h.name).ok()?.key(), h)));
                 let stock: HashMap<String, Held> = named.collect();
                 let settled = |job: &Job| job.ended.is_some_and(|at| at.elapsed() > TELL);
+                let before = self.jobs.len();
                 self.jobs
                     .retain(|key, job| job.state != Pull::Done || stock.contains_key(key) || !settled(job));
                 let same = matches!(&self.stock, Stock::Known(before) if *before == stock);
                 self.stock = Stock::Known(stock);
-                !same
+                !same || self.jobs.len() < before
             }
         }
     }
@@ -209,6 +212,7 @@ impl Job {
     pub(super) fn new() -> Self {
         Self {
             state: Pull::Waiting(None),
+            total: 0,
             failures: 0,
             next: Instant::now(),
             ended: None,

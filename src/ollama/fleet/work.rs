@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// A full disk is looked at again after at most this long: room is made beside the server.
 const FULL: Duration = Duration::from_secs(60);
+/// What is larger than others that wait for room lets them go first.
+const LARGER: Duration = Duration::from_secs(120);
 
 /// A model to bring.
 #[derive(Clone, Debug)]
@@ -115,6 +117,7 @@ impl Fleet {
             let (done, all) = tally.bytes();
             if let Some(job) = self.lock().servers.get_mut(id).and_then(|k| k.jobs.get_mut(&key)) {
                 job.state = Pull::Running(done, all);
+                job.total = all;
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();
@@ -140,6 +143,7 @@ impl Fleet {
             self.note_made(id, order);
         }
         let mut wait = None;
+        let larger = self.is_larger(id, &key);
         self.change(id, order, |job| {
             job.task = None;
             job.ended = Some(Instant::now());
@@ -151,7 +155,10 @@ impl Fleet {
                     tracing::info!(model = %order.wish.name, server = id, changed, "model brought");
                 }
                 Err(failure) => {
-                    let pause = pause(failure.reason, job.failures);
+                    let pause = match failure.reason {
+                        Reason::DiskFull if larger => LARGER,
+                        reason => pause(reason, job.failures),
+                    };
                     tracing::warn!(model = %order.wish.name, server = id, reason = failure.reason.name(), message = failure.message, "model not brought");
                     job.failures += 1;
                     job.next = Instant::now() + pause;
@@ -163,6 +170,20 @@ impl Fleet {
         if let Some(pause) = wait {
             self.tell_after(id.to_string(), key, pause);
         }
+    }
+
+    /// True when a smaller model waits for room on the same server.
+    fn is_larger(&self, id: &str, key: &str) -> bool {
+        let state = self.lock();
+        let Some(known) = state.servers.get(id) else {
+            return false;
+        };
+        let own = known.jobs.get(key).map_or(0, |job| job.total);
+        let waits = |job: &Job| matches!(&job.state, Pull::Waiting(Some(f)) if f.reason == Reason::DiskFull);
+        known
+            .jobs
+            .iter()
+            .any(|(other, job)| other != key && waits(job) && job.total < own)
     }
 
     /// A derived model that was just made is what its definition says.
