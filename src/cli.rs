@@ -1,5 +1,6 @@
 //! The command line: the one place that knows every part.
 
+mod cleanup;
 mod manifests;
 mod run;
 mod selfcheck;
@@ -29,6 +30,8 @@ enum Command {
     Crd,
     /// Try the webhooks of a cluster: a good object must be admitted and filled, a bad one refused.
     Selfcheck(selfcheck::Args),
+    /// Take the operator's finalizers off every object, so that none hangs once no operator runs any more.
+    Cleanup(cleanup::Args),
 }
 
 /// Manifests to read.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Render(files) => manifests::render(&files.files, files.config.as_deref()),
         Command::Crd => crds(),
         Command::Selfcheck(args) => selfcheck::run(&args),
+        Command::Cleanup(args) => cleanup::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -18,7 +18,9 @@ use crate::base::settings::Settings;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::{Fleet, News};
+use crate::ollama::metrics::Metrics;
 use cache::{Cache, Touched};
+pub use finalizer::FINALIZERS;
 use futures::future::ready;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use index::Index;
@@ -59,6 +61,8 @@ pub struct Config {
     pub resync: Duration,
     /// Counts and times of reconciles.
     pub metrics: metrics::Reconciles,
+    /// What is counted of models.
+    pub models: Metrics,
 }
 
 /// What every reconcile shares.
@@ -76,6 +80,7 @@ struct Context {
     recorder: kube::runtime::events::Recorder,
     resync: Duration,
     metrics: metrics::Reconciles,
+    models: Metrics,
 }
 
 /// Runs every controller until the token is cancelled and the reconciles under way have ended.
@@ -85,7 +90,8 @@ struct Context {
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest::Error> {
     let (touched, _) = broadcast::channel(TOUCHES);
     let (news, heard) = mpsc::unbounded_channel();
-    let fleet = Fleet::new(crate::ollama::client::http()?, config.settings.models.clone(), news);
+    let bounds = config.settings.models.clone();
+    let fleet = Fleet::new(crate::ollama::client::http()?, bounds, news, config.models.clone());
     let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
@@ -101,12 +107,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         memory: Memory::default(),
         resync: config.resync,
         metrics: config.metrics,
+        models: config.models,
     });
     tokio::select! {
         () = context.cache.filled() => {}
         () = stop.cancelled() => return Ok(()),
     }
-    let relay = tokio::spawn(relay(heard, touched.clone()));
+    let relay = tokio::spawn(relay(heard, Arc::clone(&context)));
     let scopes: Vec<Option<&String>> = if config.namespaces.is_empty() {
         vec![None]
     } else {
@@ -126,10 +133,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
 }
 
 /// News of servers touch the models there.
-async fn relay(mut heard: mpsc::UnboundedReceiver<News>, touched: broadcast::Sender<Touched>) {
+async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) {
     while let Some(news) = heard.recv().await {
+        if news.model.is_none() {
+            targets::count_unmanaged(&context);
+        }
         // Without a receiver there is nobody left to tell.
-        let _ = touched.send(Touched::Servers(news));
+        let _ = context.touched.send(Touched::Servers(news));
     }
 }
 

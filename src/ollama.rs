@@ -2,4 +2,5 @@
 
 pub mod client;
 pub mod fleet;
+pub mod metrics;
 pub mod words;

@@ -141,6 +141,7 @@ fn every_metric_is_explained() {
     let mut metrics = BTreeSet::new();
     for (file, prefix) in [
         ("src/controller/metrics.rs", "llm_operator_"),
+        ("src/ollama/metrics.rs", "llm_operator_"),
         ("src/webhook/metrics.rs", "llm_operator_webhook_"),
         ("src/pki/metrics.rs", "llm_operator_webhook_"),
     ] {

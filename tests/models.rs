@@ -9,6 +9,8 @@ mod derived;
 mod ends;
 #[path = "models/faults.rs"]
 mod faults;
+#[path = "models/figures.rs"]
+mod figures;
 #[path = "models/place.rs"]
 mod place;
 #[path = "models/servers.rs"]
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         targets::what_may_not_be_asked_is_not_asked,
         derived::a_derived_model_is_made_and_made_again,
         servers::models_outlive_pods_without_operator_and_registry,
+        figures::a_pull_is_told_in_few_writes,
+        figures::two_hundred_models_on_twenty_servers,
     ];
     suite.run()
 }

@@ -8,7 +8,7 @@ use crate::health::{self, Gates};
 use crate::lease::{self, Claim, standing::Terms};
 use crate::pki::{self, Serving};
 use crate::server::{Limits, Port};
-use crate::{metrics, webhook};
+use crate::{metrics, ollama, webhook};
 use anyhow::Context;
 use kube::Client;
 use std::io::IsTerminal;
@@ -128,6 +128,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let gates = Gates::default();
     let mut registry = metrics::registry();
     let reconciles = Reconciles::register(&mut registry);
+    let models = ollama::metrics::Metrics::register(&mut registry);
     let webhooks = webhook::Metrics::register(&mut registry);
     let certificates = pki::Metrics::register(&mut registry);
     let inside = [
@@ -169,6 +170,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         pod: args.pod_name.clone(),
         resync: Duration::from_secs(args.resync_seconds),
         metrics: reconciles,
+        models,
     };
     let result = lead(claim, config, stop.clone()).await;
     gates.drain();

@@ -178,8 +178,8 @@ async fn publish(context: &Context, reference: &ObjectReference, good: bool, rea
         secondary: None,
     };
     match context.recorder.publish(&event, reference).await {
-        // Nobody would read it.
-        Err(kube::Error::Api(status)) if super::apply::is_terminating(&status) => {}
+        // Nobody would read it: the namespace goes, or went with an event that this one repeats.
+        Err(kube::Error::Api(status)) if status.code == 404 || super::apply::is_terminating(&status) => {}
         Err(error) => tracing::warn!(object = reference.name, reason = event.reason, %error, "event not written"),
         Ok(()) => {}
     }

@@ -15,6 +15,7 @@ use crate::kind::ollamamodel::plan::Note;
 use crate::kind::{Kind, Refusal};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
+pub(super) use models::count_unmanaged;
 use serde_json::Value;
 use std::time::Duration;
 

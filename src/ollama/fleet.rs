@@ -5,13 +5,14 @@ mod server;
 mod work;
 
 use super::client::Ollama;
+use super::metrics::Metrics;
 use crate::base::model::ModelName;
 use crate::base::settings::Models;
 use crate::kind::ollamamodel::plan::{Action, Parting, Server, Wish};
 use crate::kind::ollamamodel::target::Place;
 use rand::Rng;
 use server::Known;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -58,6 +59,7 @@ pub struct Fleet {
     all: Arc<Semaphore>,
     state: Mutex<State>,
     news: mpsc::UnboundedSender<News>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -70,7 +72,12 @@ struct State {
 impl Fleet {
     /// A fleet without servers; news are sent to `news`.
     #[must_use]
-    pub fn new(http: reqwest::Client, bounds: Models, news: mpsc::UnboundedSender<News>) -> Arc<Self> {
+    pub fn new(
+        http: reqwest::Client,
+        bounds: Models,
+        news: mpsc::UnboundedSender<News>,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(bounds.pulls.max(1)));
         Arc::new(Self {
             http,
@@ -78,6 +85,7 @@ impl Fleet {
             all,
             state: Mutex::default(),
             news,
+            metrics,
         })
     }
 
@@ -143,15 +151,15 @@ impl Fleet {
         });
     }
 
-    /// Names of models on the servers at a place, each with the number of servers.
+    /// Keys of the models on the servers at each place.
     #[must_use]
-    pub fn inventory(&self, place: &Place) -> HashMap<String, usize> {
-        let mut found = HashMap::new();
+    pub fn inventories(&self) -> HashMap<Place, HashSet<String>> {
+        let mut found: HashMap<Place, HashSet<String>> = HashMap::new();
         let state = self.lock();
-        for known in state.servers.values().filter(|k| k.places.contains(place)) {
-            known
-                .names()
-                .for_each(|name| *found.entry(name.clone()).or_default() += 1);
+        for known in state.servers.values() {
+            for place in &known.places {
+                found.entry(place.clone()).or_default().extend(known.names().cloned());
+            }
         }
         found
     }

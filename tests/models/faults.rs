@@ -1,7 +1,6 @@
 //! Pulls that are interrupted, by whatever end: each goes on, and the figures say how many bytes that cost.
 
 use super::live::objects::{condition, name, restarts};
-use super::live::operator::NAMESPACE;
 use super::live::stage::Stage;
 use super::place::{self, OPERATOR, add, figures, mib, moving, parts, ready, signal, stack};
 use anyhow::{Context, Result, ensure};
@@ -62,17 +61,7 @@ fn no_byte_twice(test: &str, stage: &Stage) -> Result<()> {
 pub async fn a_pull_goes_on_after_the_operator_was_killed() -> Result<()> {
     let _alone = OPERATOR.write().await;
     let (stage, child, _) = pulling("operator-killed", 31).await?;
-    let lease = [
-        "-n",
-        NAMESPACE,
-        "get",
-        "lease",
-        "llm-operator-leader",
-        "-o",
-        "jsonpath={.spec.holderIdentity}",
-    ];
-    let leader = stage.cluster().kubectl(&lease).await?;
-    let pod = leader.split('_').next().unwrap_or_default();
+    let pod = place::leader(&stage).await?;
     signal(
         stage.cluster(),
         &format!("--pod-name={pod}"),

@@ -1,6 +1,7 @@
 //! What these tests do with servers, models and the registry of a stage.
 
 use super::live::objects::{condition, is_observed};
+use super::live::operator::NAMESPACE;
 use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
 use cluster::Cluster;
@@ -171,6 +172,28 @@ pub async fn signal(cluster: &Cluster, mark: &str, program: &str, signal: &str) 
 pub fn cgroup(pod: &Value) -> String {
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     format!("{uid}\\|{}", uid.replace('-', "_"))
+}
+
+/// The pod of the operator that reconciles.
+pub async fn leader(stage: &Stage) -> Result<String> {
+    let lease = [
+        "-n",
+        NAMESPACE,
+        "get",
+        "lease",
+        "llm-operator-leader",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    ];
+    let holder = stage.cluster().kubectl(&lease).await?;
+    Ok(holder.split('_').next().unwrap_or_default().to_string())
+}
+
+/// The metrics of the operator that reconciles.
+pub async fn metrics(stage: &Stage) -> Result<String> {
+    let pod = leader(stage).await?;
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics");
+    stage.cluster().kubectl(&["get", "--raw", &path]).await
 }
 
 /// A claim on a folder of the node, of that many MiB in memory where it is to fill up.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::test::until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +29,7 @@ pub struct Ways {
 pub struct Fake {
     /// Where it listens.
     pub address: String,
+    asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -41,7 +43,8 @@ impl Fake {
     pub async fn start(stage: &Stage, name: &str, ways: Ways) -> Result<Self> {
         let listener = stage.cluster().listen(0).await?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(serve(listener, ways));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(serve(listener, ways, Arc::clone(&asked)));
         let labels = json!({"fake": name});
         let container = json!({
             "name": "fake", "image": "localhost/fake:1", "ports": [{"name": "http", "containerPort": address.port()}],
@@ -75,14 +78,21 @@ impl Fake {
             .await?;
         Ok(Self {
             address: address.to_string(),
+            asked,
             task,
         })
     }
+
+    /// How many requests came.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Relaxed)
+    }
 }
 
-async fn serve(listener: TcpListener, ways: Ways) {
+async fn serve(listener: TcpListener, ways: Ways, asked: Arc<AtomicUsize>) {
     let held = Arc::new(Mutex::new(BTreeSet::new()));
     while let Ok((stream, _)) = listener.accept().await {
+        asked.fetch_add(1, Relaxed);
         // A connection that breaks is the client's affair.
         tokio::spawn(answer(stream, ways.clone(), Arc::clone(&held)));
     }
@@ -91,12 +101,8 @@ async fn serve(listener: TcpListener, ways: Ways) {
 /// One request, one answer.
 async fn answer(mut stream: TcpStream, ways: Ways, held: Arc<Mutex<BTreeSet<String>>>) -> Result<()> {
     let (path, body) = request(&mut stream).await?;
-    let named = |body: &Value| {
-        format!(
-            "{}:latest",
-            body["model"].as_str().unwrap_or_default().trim_end_matches(":latest")
-        )
-    };
+    // The operator always sends the whole name.
+    let named = |body: &Value| body["model"].as_str().unwrap_or_default().to_string();
     let text = match path.as_str() {
         "/api/tags" => {
             let mut held = held.lock().expect("no panic holds it");

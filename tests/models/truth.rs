@@ -2,7 +2,7 @@
 
 use super::live::objects::condition;
 use super::live::stage::Stage;
-use super::place::{OPERATOR, add, apply, call, event, failed, fetched, figures, on_chat, ready, stack, tags};
+use super::place::{OPERATOR, add, apply, call, event, failed, fetched, figures, metrics, on_chat, ready, stack, tags};
 use anyhow::{Result, ensure};
 use cluster::test::until;
 use serde_json::{Value, json};
@@ -77,6 +77,18 @@ pub async fn a_lost_model_comes_back_and_a_foreign_one_is_left_alone() -> Result
         left.contains_key(&format!("{foreign}:latest")),
         "nobody's model is left alone: {left:?}"
     );
+    let namespace = format!("namespace=\"{}\"", stage.namespace.name());
+    let counted = async || {
+        let text = metrics(&stage).await?;
+        let lines = text.lines().filter(|line| line.contains(&namespace));
+        let lines: Vec<&str> = lines.collect();
+        let has = |start: &str, end: &str| lines.iter().any(|l| l.starts_with(start) && l.ends_with(end));
+        let all = has("llm_operator_models_unmanaged{", "} 1")
+            && has("llm_operator_model_servers_ready{", "} 1")
+            && has("llm_operator_model_state{", "state=\"ready\"} 1");
+        Ok(all.then_some(()))
+    };
+    until("the metrics show both", super::live::LIMIT, counted).await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Observed, Reached};
 use crate::base::condition::Reason;
+use crate::base::model::ModelName;
 use crate::base::object::Owner;
 use crate::base::seen::ModelState;
 use crate::base::settings::Settings;
@@ -15,11 +16,12 @@ use crate::kind::Refusal;
 use crate::kind::ollamamodel::plan::{Note, plan};
 use crate::kind::ollamamodel::refresh::REFRESH;
 use crate::kind::ollamamodel::{OllamaModel, Place};
+use crate::ollama::metrics::Standing;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// Progress is written at most this often.
@@ -113,6 +115,7 @@ impl Reached for OllamaModel {
         status: &Value,
         context: &Context,
     ) -> Result<(), Error> {
+        self.show(status, context);
         let key = memory::key(&owner.kind, &owner.namespace, &owner.name);
         for note in context.memory.new_notes(&key, &observed.notes) {
             report::note(context, self, &note).await;
@@ -135,7 +138,8 @@ impl Reached for OllamaModel {
     }
 
     /// Servers that no model is for are not asked any more.
-    fn forget(_: &str, _: &str, context: &Context) {
+    fn forget(namespace: &str, name: &str, context: &Context) {
+        context.models.forget(namespace, name);
         let models = context.index.models();
         let readable = models.iter().filter_map(|m| m.0.as_ref().ok());
         let places: BTreeSet<Place> = readable.filter_map(|m| m.place(&context.settings)).collect();
@@ -145,6 +149,7 @@ impl Reached for OllamaModel {
             places.iter().any(named)
         };
         context.places.keep(is_named);
+        count_unmanaged(context);
     }
 }
 
@@ -186,6 +191,20 @@ impl OllamaModel {
         ready.map(|r| r.pod.clone()).collect()
     }
 
+    fn show(&self, status: &Value, context: &Context) {
+        let replicas = status["replicas"].as_array();
+        let count = |is: fn(&&Value) -> bool| replicas.into_iter().flatten().filter(is).count();
+        let standing = Standing {
+            state: serde_json::from_value(status["state"].clone()).unwrap_or_default(),
+            servers: count(|_| true),
+            ready: count(|r| r["state"] == "ready"),
+        };
+        let model = status["model"].as_str().unwrap_or_default();
+        context
+            .models
+            .show(&self.namespace().unwrap_or_default(), &self.name_any(), model, standing);
+    }
+
     fn refresh_note(&self, observed: &Observed, status: &Value) -> Note {
         let failure = observed.replicas.iter().find_map(|r| r.failure.as_ref());
         let before = self.status.as_ref().and_then(|s| s.digest.as_deref());
@@ -197,4 +216,32 @@ impl OllamaModel {
         let reason = failure.map_or(Reason::Refreshed, |f| f.reason);
         Note { reason, message }
     }
+}
+
+/// Models on servers that no object names: they are left alone, and shown.
+pub(in crate::controller) fn count_unmanaged(context: &Context) {
+    let mut named: HashMap<Place, HashSet<String>> = HashMap::new();
+    for model in context.index.models().iter().filter_map(|m| m.0.as_ref().ok()) {
+        if let Some(place) = model.place(&context.settings) {
+            named
+                .entry(place)
+                .or_default()
+                .extend(model.needs().iter().map(ModelName::key));
+        }
+    }
+    let inventories = context.fleet.inventories().into_iter();
+    let counts = inventories.map(|(place, held)| {
+        let namespace = match &place {
+            Place::Stack(namespace, _) | Place::Service(namespace, ..) => namespace.clone(),
+            Place::Url(_) => String::new(),
+        };
+        let wanted = named.get(&place);
+        let foreign = held
+            .iter()
+            .filter(|key| wanted.is_none_or(|wanted| !wanted.contains(*key)));
+        ((namespace, place.to_string()), foreign.count())
+    });
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort();
+    context.models.unmanaged(counts);
 }

@@ -81,7 +81,7 @@ impl Fleet {
         // Neither semaphore is ever closed, so waiting for a turn cannot fail.
         let _turn = turns.acquire_many_owned(permits).await;
         let _slot = Arc::clone(&self.all).acquire_owned().await;
-        let before = self.digest(&id, &order.wish.name);
+        let (before, begun) = (self.digest(&id, &order.wish.name), Instant::now());
         self.change(&id, &order, |job| job.state = Pull::Running(0, 0));
         let result = self.bring(&id, &order, &server).await;
         if result.is_ok() {
@@ -91,6 +91,8 @@ impl Fleet {
         let after = self.digest(&id, &order.wish.name);
         let result = result.and_then(|()| self.expected(&id, &order));
         let changed = result.is_ok() && before != after;
+        let failure = result.as_ref().err().map(|failure| failure.reason);
+        self.metrics.ended(&order.wish.name.short(), begun.elapsed(), failure);
         self.finish(&id, &order, result, changed);
         self.ask_neighbours(&id);
     }
@@ -112,9 +114,12 @@ impl Fleet {
     }
 
     async fn pull(&self, id: &str, order: &Order, server: &Ollama, model: &ModelName) -> Result<(), Failure> {
-        let (mut told, key) = (Instant::now(), order.key());
+        let (mut told, key, name) = (Instant::now(), order.key(), model.short());
+        let mut fetched = 0;
         let tell = |tally: &Tally| {
             let (done, all) = tally.bytes();
+            self.metrics.fetched(&name, tally.fetched().saturating_sub(fetched));
+            fetched = fetched.max(tally.fetched());
             if let Some(job) = self.lock().servers.get_mut(id).and_then(|k| k.jobs.get_mut(&key)) {
                 job.state = Pull::Running(done, all);
                 job.total = all;
