@@ -22,11 +22,8 @@ pub(super) struct Restarts(Mutex<HashMap<Place, Instant>>);
 
 impl Restarts {
     /// Restarts a server that hangs, while others answer: a fault of the network must not cost anyone their models.
-    pub(super) async fn mind(&self, place: &Place, context: &Context) -> Result<(), Error> {
+    pub(super) async fn replace(&self, hung: &Address, place: &Place, context: &Context) -> Result<(), Error> {
         let Place::Stack(namespace, stack) = place else {
-            return Ok(());
-        };
-        let Some(hung) = context.fleet.hung(place) else {
             return Ok(());
         };
         if !self.is_due(place) || !context.fleet.reaches_others(&hung.id).await {
@@ -41,7 +38,7 @@ impl Restarts {
             pod = hung.pod,
             "restarting a server that hangs before its gate has opened"
         );
-        delete(namespace, &hung, context).await?;
+        delete(namespace, hung, context).await?;
         let message = format!(
             "Pod {} took questions and answered none before its models were there; it was replaced",
             hung.pod

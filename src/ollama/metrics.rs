@@ -27,7 +27,7 @@ pub struct Metrics {
     bytes: Family<Model, Counter>,
     seconds: Family<Model, Histogram, fn() -> Histogram>,
     failures: Family<Failure, Counter>,
-    state: Family<State, Gauge>,
+    state: Family<Shown, Gauge>,
     servers: Family<Object, Gauge>,
     ready: Family<Object, Gauge>,
     unmanaged: Family<Target, Gauge>,
@@ -38,7 +38,7 @@ pub struct Metrics {
 struct Known {
     models: HashSet<String>,
     /// What is shown of each object, by namespace and name.
-    objects: HashMap<(String, String), State>,
+    objects: HashMap<(String, String), Shown>,
     targets: HashSet<Target>,
 }
 
@@ -61,7 +61,7 @@ struct Object {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct State {
+struct Shown {
     namespace: String,
     name: String,
     model: String,
@@ -163,7 +163,7 @@ impl Metrics {
 
     /// Shows how an object stands.
     pub fn show(&self, namespace: &str, name: &str, model: &str, standing: Standing) {
-        let state = State {
+        let state = Shown {
             namespace: namespace.into(),
             name: name.into(),
             model: short(model),
@@ -212,7 +212,7 @@ impl Metrics {
         }
     }
 
-    fn hide(&self, state: &State) {
+    fn hide(&self, state: &Shown) {
         self.state.remove(state);
         self.servers.remove(&state.object());
         self.ready.remove(&state.object());
@@ -234,7 +234,7 @@ impl Metrics {
     }
 }
 
-impl State {
+impl Shown {
     fn object(&self) -> Object {
         Object {
             namespace: self.namespace.clone(),

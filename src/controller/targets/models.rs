@@ -127,8 +127,11 @@ impl Reached for OllamaModel {
         if let Some(stamp) = self.stamp(token) {
             finalizer::annotate::<Self>(context, self.meta(), REFRESH, &stamp).await?;
         }
-        match self.place(&context.settings) {
-            Some(place) => context.restarts.mind(&place, context).await,
+        let Some(place) = self.place(&context.settings) else {
+            return Ok(());
+        };
+        match context.fleet.hung(&place) {
+            Some(hung) => Box::pin(context.restarts.replace(&hung, &place, context)).await,
             None => Ok(()),
         }
     }
