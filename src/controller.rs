@@ -137,6 +137,7 @@ async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) 
     while let Some(news) = heard.recv().await {
         if news.model.is_none() {
             targets::count_unmanaged(&context);
+            restart::mind(&news.place, &context);
         }
         // Without a receiver there is nobody left to tell.
         let _ = context.touched.send(Touched::Servers(news));

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         faults::a_pull_goes_on_after_ollama_was_killed,
         faults::a_frozen_registry_is_left_and_taken_up_again,
         faults::a_registry_that_stops_in_mid_blob_is_taken_up_again,
+        faults::registries_that_fail_are_told_apart,
         truth::two_servers_end_on_one_version,
         truth::a_lost_model_comes_back_and_a_foreign_one_is_left_alone,
         truth::a_refresh_acts_once,

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One server of a stack is restarted in this time, at most.
@@ -20,43 +20,46 @@ const PAUSE: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Restarts(Mutex<HashMap<Place, Instant>>);
 
-impl Restarts {
-    /// Restarts a server that hangs, while others answer: a fault of the network must not cost anyone their models.
-    pub(super) async fn replace(&self, hung: &Address, place: &Place, context: &Context) -> Result<(), Error> {
-        let Place::Stack(namespace, stack) = place else {
-            return Ok(());
-        };
-        if !self.is_due(place) || !context.fleet.reaches_others(&hung.id).await {
-            return Ok(());
-        }
-        if !self.take(place) {
-            return Ok(());
-        }
-        tracing::warn!(
-            namespace,
-            stack,
-            pod = hung.pod,
-            "restarting a server that hangs before its gate has opened"
-        );
-        delete(namespace, hung, context).await?;
-        let message = format!(
-            "Pod {} took questions and answered none before its models were there; it was replaced",
-            hung.pod
-        );
-        if let Some(object) = context.index.stack(namespace, stack) {
-            report::note(
-                context,
-                &object,
-                &Note {
-                    reason: Reason::Restarted,
-                    message,
-                },
-            )
-            .await;
-        }
-        Ok(())
+/// Restarts a server that hangs, while others answer: a fault of the network must not cost anyone their models.
+pub(super) fn mind(place: &Place, context: &Arc<Context>) {
+    let Some(hung) = context.fleet.hung(place) else { return };
+    if !context.restarts.is_due(place) {
+        return;
     }
+    let (place, context) = (place.clone(), Arc::clone(context));
+    tokio::spawn(async move {
+        if context.fleet.reaches_others(&hung.id).await
+            && context.restarts.take(&place)
+            && let Err(error) = replace(&place, &hung, &context).await
+        {
+            tracing::warn!(pod = hung.pod, %error, "a server that hangs was not replaced");
+        }
+    });
+}
 
+async fn replace(place: &Place, hung: &Address, context: &Context) -> Result<(), Error> {
+    let Place::Stack(namespace, stack) = place else {
+        return Ok(());
+    };
+    tracing::warn!(
+        namespace,
+        stack,
+        pod = hung.pod,
+        "replacing a server that hangs before its gate has opened"
+    );
+    delete(namespace, hung, context).await?;
+    let message = format!(
+        "Pod {} took questions and answered none before its models were there; it was replaced",
+        hung.pod
+    );
+    if let Some(object) = context.index.stack(namespace, stack) {
+        let reason = Reason::Restarted;
+        report::note(context, &object, &Note { reason, message }).await;
+    }
+    Ok(())
+}
+
+impl Restarts {
     fn is_due(&self, place: &Place) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(place).is_none_or(|at| at.elapsed() >= PAUSE)

@@ -15,7 +15,7 @@ use crate::base::issue::Review;
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::{Object, Owner};
-use crate::base::seen::Seen;
+use crate::base::seen::{ModelState, Seen};
 use crate::base::settings::Settings;
 use crate::component::common::PullPolicy;
 use definition::{Derived, Message};
@@ -107,7 +107,8 @@ pub struct OllamaModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::base::crd::quantity")]
     pub keep_alive: Option<Value>,
-    /// What becomes of it on the servers when the last object that names it is deleted: `Delete` or `Retain`. Default: `Delete`.
+    /// What becomes of it on the servers when the last object that names it is deleted: `Delete` or `Retain`. Default:
+    /// `Delete`; with pullPolicy `Never`, `Retain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }
@@ -177,7 +178,22 @@ impl OllamaModel {
     /// True when the model stays on its servers.
     #[must_use]
     pub fn retains(&self) -> bool {
-        self.spec.deletion_policy == Some(DeletionPolicy::Retain)
+        // What something else has brought is not ours to take away.
+        let foreign = self.spec.policy() == PullPolicy::Never && self.spec.from.is_none();
+        let stays = if foreign {
+            DeletionPolicy::Retain
+        } else {
+            DeletionPolicy::Delete
+        };
+        self.spec.deletion_policy.unwrap_or(stays) == DeletionPolicy::Retain
+    }
+
+    /// True when the model was on one of its servers, or on its way there, as far as is known.
+    #[must_use]
+    pub fn was_there(&self) -> bool {
+        let Some(status) = &self.status else { return false };
+        let begun = |r: &ReplicaStatus| matches!(r.state, ModelState::Ready | ModelState::Pulling);
+        status.digest.is_some() || status.last_pull_time.is_some() || status.replicas.iter().flatten().any(begun)
     }
 }
 

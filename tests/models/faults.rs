@@ -157,3 +157,44 @@ pub async fn a_full_volume_holds_back_only_what_does_not_fit() -> Result<()> {
     figures("volume of 30 MiB, models of 40 and 0.25 MiB", mib(40), &stage);
     Ok(())
 }
+
+pub async fn registries_that_fail_are_told_apart() -> Result<()> {
+    let _turn = OPERATOR.read().await;
+    let stage = Stage::shared("registries").await?;
+    stage.stack("chat", &stack(&[])).await?;
+    stage.ready("chat").await?;
+    // Nobody listens there.
+    let mut nobody = place::on_chat(&stage, "tiny");
+    nobody["name"] = json!(format!("{}:1/library/tiny", cluster::network::NODE_IP));
+    place::apply(&stage, "nobody", &nobody).await?;
+    let model = place::failed(&stage, "nobody", "RegistryError").await?;
+    let error = model["status"]["error"].as_str().unwrap_or_default();
+    ensure!(
+        error.contains("connection refused") && !error.contains(":1:"),
+        "without its port: {error}"
+    );
+    assert_eq!(condition(&model, "Stalled").0, "False", "it is tried again");
+    // One that is out of order for a moment, and one whose bytes are damaged on their way.
+    let wire = stage.registry.wire();
+    wire.inject(Rule::on("GET", "/manifests/", cluster::faults::Answer::new(503, "out of order")).times(1));
+    place::apply(&stage, "out-of-order", &place::on_chat(&stage, "tiny")).await?;
+    let model = place::failed(&stage, "out-of-order", "RegistryError").await?;
+    ensure!(
+        model["status"]["error"].as_str().unwrap_or_default().contains("503"),
+        "{model}"
+    );
+    ready(&stage, "out-of-order").await?;
+    add(&stage, "damaged", 37, 2)?;
+    wire.inject(Rule::on("GET", "/blobs/", Effect::Corrupt { at: 1 << 20 }).times(2));
+    place::apply(&stage, "damaged", &place::on_chat(&stage, "damaged")).await?;
+    let model = place::failed(&stage, "damaged", "DamagedDownload").await?;
+    ensure!(
+        model["status"]["error"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("digest mismatch"),
+        "{model}"
+    );
+    ready(&stage, "damaged").await?;
+    Ok(())
+}

@@ -35,9 +35,13 @@ pub(super) async fn farewell(model: &OllamaModel, _: &Owner, context: &Context) 
         Found::Servers(addresses) => addresses,
     };
     let keep = model.retains() || is_going(model, &place, context);
-    let left = end(model, &wish, &place, &addresses, keep, context);
+    let mut left = end(model, &wish, &place, &addresses, keep, context);
+    // A server that never held it, as far as is known, need not be waited for.
+    if !model.was_there() && left.partings.is_empty() {
+        left.silent.clear();
+    }
     if left.is_over() {
-        if !keep && !addresses.is_empty() {
+        if !keep && model.was_there() && !addresses.is_empty() {
             let message = format!(
                 "{} is on no server of {place} any more, unless others need it",
                 wish.name

@@ -4,7 +4,7 @@ use super::{Observed, Reached};
 use crate::base::condition::Reason;
 use crate::base::model::ModelName;
 use crate::base::object::Owner;
-use crate::base::seen::ModelState;
+use crate::base::seen::{ModelState, Replica};
 use crate::base::settings::Settings;
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
@@ -15,7 +15,7 @@ use crate::controller::{Context, finalizer, memory, report};
 use crate::kind::Refusal;
 use crate::kind::ollamamodel::plan::{Note, plan};
 use crate::kind::ollamamodel::refresh::REFRESH;
-use crate::kind::ollamamodel::{OllamaModel, Place};
+use crate::kind::ollamamodel::{OllamaModel, Place, ReplicaStatus};
 use crate::ollama::metrics::Standing;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -60,7 +60,11 @@ impl Reached for OllamaModel {
         };
         let addresses = match context.places.find(&place) {
             Found::Servers(addresses) => addresses,
-            Found::Unknown | Found::Missing => return observed,
+            Found::Missing => return observed,
+            Found::Unknown => {
+                observed.replicas = self.before();
+                return observed;
+            }
             Found::Refused(message) => {
                 observed.refused.push(Refusal {
                     conflict: false,
@@ -127,13 +131,7 @@ impl Reached for OllamaModel {
         if let Some(stamp) = self.stamp(token) {
             finalizer::annotate::<Self>(context, self.meta(), REFRESH, &stamp).await?;
         }
-        let Some(place) = self.place(&context.settings) else {
-            return Ok(());
-        };
-        match context.fleet.hung(&place) {
-            Some(hung) => Box::pin(context.restarts.replace(&hung, &place, context)).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     async fn farewell(&self, owner: &Owner, context: &Context) -> Result<Option<Duration>, Error> {
@@ -185,6 +183,23 @@ impl OllamaModel {
             place.is_some_and(|place| place == own || overlaps(&place))
         });
         others
+    }
+
+    /// The servers as they were, until the present ones are known: nothing flaps after a restart of the operator.
+    fn before(&self) -> Vec<Replica> {
+        let replicas = self.status.iter().flat_map(|s| s.replicas.iter().flatten());
+        let unasked = |r: &ReplicaStatus| Replica {
+            pod: r.pod.clone(),
+            state: r.state,
+            known: false,
+            digest: r.digest.clone(),
+            size: None,
+            failure: None,
+            progress: None,
+            pulled: false,
+            refreshed: None,
+        };
+        replicas.map(unasked).collect()
     }
 
     /// The pods that were known to hold the model.

@@ -3,6 +3,7 @@
 mod own;
 mod programs;
 mod release;
+mod second;
 mod stack;
 mod steps;
 mod theirs;
@@ -81,7 +82,15 @@ impl Model {
         }
     }
 
-    /// The name in that manifest.
+    /// The manifest of a second model, below [`root`].
+    fn second(self) -> &'static str {
+        match self {
+            Model::Toy => "tests/cluster/src/demo/second-toy.yaml",
+            Model::Small => "tests/cluster/src/demo/second-small.yaml",
+        }
+    }
+
+    /// The name of the first model.
     fn name(self) -> &'static str {
         match self {
             Model::Toy => "registry.test:5000/library/tiny",
@@ -106,6 +115,7 @@ pub async fn demo(options: Options) -> Result<()> {
     stack::refuse(&mut steps, &stage).await?;
     stack::wait(&mut steps, &stage).await?;
     stack::ask(&mut steps, &stage).await?;
+    second::add(&mut steps, &stage).await?;
     steps.end();
     farewell(&stage);
     Ok(())

@@ -28,13 +28,14 @@ const REGISTRY_HOST: &str = "registry.test";
 const REGISTRY_PORT: u16 = 5000;
 /// 40 MiB at 3 MB/s: slow enough that progress can be seen.
 const MODEL: &str = "library/tiny:latest=llama,pad-mib=40";
+const SECOND: &str = "library/second:latest=llama,seed=2,pad-mib=24";
 const RATE: &str = "3000000";
 
 pub(super) async fn prepare(name: &str, program: &Path) -> Result<(Steps, Stage)> {
     check(name)?;
     println!("From nothing to the answer of a model, on a Kubernetes cluster of this demonstration's own.");
     println!("Ctrl-C ends it at any time; `make demo-down` removes what is there by then.");
-    let mut steps = Steps::of(8);
+    let mut steps = Steps::of(9);
     steps.next("Programs: Kubernetes, Helm and Ollama from source, Debian packages");
     say(
         "Only what is missing is made: about 20 min on 2 cores the first time, then it comes from ~/.cache/llm-operator.",
@@ -123,7 +124,9 @@ async fn serve_models(cluster: &Cluster) -> Result<()> {
     let there = components.iter().find(|c| c.name == REGISTRY);
     if there.is_none_or(|c| c.condition != Condition::Running) {
         let address = format!("{}:{REGISTRY_PORT}", network::NODE_IP);
-        let arguments = ["registry", "--listen", &address, "--model", MODEL, "--rate", RATE];
+        let arguments = [
+            "registry", "--listen", &address, "--model", MODEL, "--model", SECOND, "--rate", RATE,
+        ];
         let component = Component {
             name: REGISTRY.to_owned(),
             program: state.spec()?.program,
@@ -136,7 +139,7 @@ async fn serve_models(cluster: &Cluster) -> Result<()> {
     let answers = async || Ok((cluster.http("GET", &url, None).await?.status == 200).then_some(()));
     until("the model registry answers", Duration::from_secs(30), answers).await?;
     say(format_args!(
-        "{REGISTRY_HOST}:{REGISTRY_PORT}, a stand-in for the registries outside, with a toy model"
+        "{REGISTRY_HOST}:{REGISTRY_PORT}, a stand-in for the registries outside, with two toy models"
     ));
     Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::programs::text;
 use super::release;
 use super::steps::{Steps, say, seconds, typed};
-use super::{Stage, root};
+use super::{Stage, root, second};
 
 /// The name in the manifests.
 const NAME: &str = "demo";
@@ -23,15 +23,17 @@ const WRONG: [&str; 3] = [
     "spec.tabby.completionModel",
 ];
 /// A real model of a few hundred MiB on a slow line.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
-const QUESTION: &str = "Why is the sky blue?";
+pub(super) const PATIENCE: Duration = Duration::from_secs(20 * 60);
+pub(super) const QUESTION: &str = "Why is the sky blue?";
 
 pub(super) async fn apply(steps: &mut Steps, stage: &Stage, installed: Instant) -> Result<()> {
     steps.next("Six lines of YAML, and what they become");
     let programs = &stage.programs;
     // The stack of an earlier demonstration would be ready at once, and there would be nothing to see.
-    let again = ["delete", "lmdeployment", NAME, "--ignore-not-found"];
-    programs.get(&stage.within(&again)).await?;
+    for (kind, name) in [("lmdeployment", NAME), ("ollamamodel", second::NAME)] {
+        let again = ["delete", kind, name, "--ignore-not-found"];
+        programs.get(&stage.within(&again)).await?;
+    }
     let manifest = stage.model.manifest();
     typed(&format!("cat {manifest}"));
     say(std::fs::read_to_string(root().join(manifest))?);
@@ -95,7 +97,7 @@ pub(super) async fn wait(steps: &mut Steps, stage: &Stage) -> Result<()> {
     }
 }
 
-fn without_last_column(row: &str) -> String {
+pub(super) fn without_last_column(row: &str) -> String {
     let row = row.trim_end();
     row.rsplit_once(char::is_whitespace)
         .map_or(row, |(before, _)| before)
@@ -112,8 +114,7 @@ fn is_ready(object: &Value) -> bool {
 /// Asks through the Service, by way of the API server, which every kubeconfig reaches.
 pub(super) async fn ask(steps: &mut Steps, stage: &Stage) -> Result<()> {
     steps.next("A question to the model, through the Service, and its answer as it comes");
-    let namespace = stage.namespace.unwrap_or("default");
-    let path = format!("/api/v1/namespaces/{namespace}/services/{NAME}-ollama:http/proxy/api/generate");
+    let path = path(stage);
     let question = json!({"model": stage.model.name(), "prompt": QUESTION, "options": {"num_predict": 80}});
     typed(&format!(
         "echo '{question}' |\n        kubectl create --raw {path} -f -"
@@ -143,6 +144,12 @@ pub(super) async fn ask(steps: &mut Steps, stage: &Stage) -> Result<()> {
     ensure!(tokens > 0, "the answer is empty: {last}");
     say(format_args!("({tokens} tokens)"));
     Ok(())
+}
+
+/// Where questions go.
+pub(super) fn path(stage: &Stage) -> String {
+    let namespace = stage.namespace.unwrap_or("default");
+    format!("/api/v1/namespaces/{namespace}/services/{NAME}-ollama:http/proxy/api/generate")
 }
 
 /// A model may say anything, and a terminal would obey it.

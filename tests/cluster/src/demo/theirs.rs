@@ -19,7 +19,7 @@ pub(super) async fn prepare(kubeconfig: &Path, image: Option<&str>) -> Result<(S
         "From a chart to the answer of a model, on the cluster of {}.",
         kubeconfig.display()
     );
-    let mut steps = Steps::of(6);
+    let mut steps = Steps::of(7);
     steps.next("The cluster, kubectl and Helm");
     let programs = programs(kubeconfig)?;
     let version: Value = programs
