@@ -165,12 +165,12 @@ pub async fn registries_that_fail_are_told_apart() -> Result<()> {
     stage.ready("chat").await?;
     // Nobody listens there.
     let mut nobody = place::on_chat(&stage, "tiny");
-    nobody["name"] = json!(format!("{}:1/library/tiny", cluster::network::NODE_IP));
+    nobody["name"] = json!(format!("{}:19/library/tiny", cluster::network::NODE_IP));
     place::apply(&stage, "nobody", &nobody).await?;
     let model = place::failed(&stage, "nobody", "RegistryError").await?;
     let error = model["status"]["error"].as_str().unwrap_or_default();
     ensure!(
-        error.contains("connection refused") && !error.contains(":1:"),
+        error.contains("connection refused") && !error.contains(":19"),
         "without its port: {error}"
     );
     assert_eq!(condition(&model, "Stalled").0, "False", "it is tried again");

@@ -78,5 +78,7 @@ async fn restarts(stage: &Stage) -> Result<Vec<(String, i64)>> {
                 .unwrap_or(-1),
         )
     };
-    Ok(pods.iter().map(one).collect())
+    // Those of an earlier demonstration may still be going.
+    let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
+    Ok(pods.iter().filter(stays).map(one).collect())
 }
