@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::Cluster;
 use cluster::gguf::Model;
 use cluster::images;
-use cluster::registry::{Registry, Running};
+use cluster::registry::{Package, Registry, Running};
 use cluster::tools::{self, Tool};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
@@ -33,9 +33,11 @@ impl Library {
     /// Serves the models of the pages to the pods of a cluster.
     pub async fn open(cluster: &Cluster) -> Result<Self> {
         let registry = Registry::default();
-        registry.add("library/llama3.2:1b", Model::llama())?;
+        // Random weights need not come to an end by themselves.
+        let llama = || Package::from(Model::llama()).with("params", r#"{"num_predict": 40}"#);
+        registry.add("library/llama3.2:1b", llama())?;
         registry.add("library/nomic-embed-text:latest", Model::bert())?;
-        registry.add("library/qwen2.5:0.5b", Model::llama())?; // that of the demonstration
+        registry.add("library/qwen2.5:0.5b", llama())?; // that of the demonstration
         let registry = registry.start_local().await?;
         let (authority, tls) = certificate()?;
         let mut relays = JoinSet::new();
