@@ -2,6 +2,7 @@
 
 use super::hash;
 use base64::Engine;
+use hmac::{Hmac, Mac};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
@@ -11,8 +12,6 @@ use std::fmt;
 
 /// The annotation of pods that read Secrets at their start.
 const ANNOTATION: &str = "llm.geeper.io/secrets-hash";
-/// Bytes of a block of SHA-256.
-const BLOCK: usize = 64;
 
 /// Secrets of one namespace, by name; `None` for one that does not exist.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -138,20 +137,8 @@ impl fmt::Debug for Secrets {
 
 /// HMAC-SHA-256 (RFC 2104).
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut block = [0_u8; BLOCK];
-    let short = if key.len() > BLOCK {
-        Sha256::digest(key).to_vec()
-    } else {
-        key.to_vec()
-    };
-    block[..short.len()].copy_from_slice(&short);
-    let pad = |with: u8| block.map(|byte| byte ^ with);
-    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Sha256::new()
-        .chain_update(pad(0x5c))
-        .chain_update(inner)
-        .finalize()
-        .to_vec()
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.chain_update(message).finalize().into_bytes().to_vec()
 }
 
 /// The mark among these annotations of pods, as an annotation of the workload itself, where it can be read back.

@@ -266,6 +266,16 @@ impl Common {
         list.as_ref()?.get("storage")
     }
 
+    /// The block of an inner part of the stack, of which a manifest says no more than its image and its resources.
+    #[must_use]
+    pub fn inner(image: Option<&String>, resources: Option<&Resources>) -> Self {
+        Self {
+            image: image.cloned(),
+            resources: resources.cloned(),
+            ..Self::default()
+        }
+    }
+
     /// The image that runs, given the built-in one.
     #[must_use]
     pub fn effective_image(&self, seen: &Seen<'_>, built_in: &str) -> String {

@@ -175,19 +175,13 @@ impl OllamaSpec {
     /// The image that runs.
     #[must_use]
     pub fn image(&self, seen: &Seen<'_>) -> String {
-        let defaults = &seen.settings.defaults;
+        let plain = &seen.settings.defaults.images.ollama;
         let amd = self.gpu.as_ref().is_some_and(|g| g.vendor == Vendor::Amd);
-        let built_in = if amd {
-            image::variant(&defaults.images.ollama, "rocm")
+        if amd {
+            self.common.effective_image(seen, &image::variant(plain, "rocm"))
         } else {
-            defaults.images.ollama.clone()
-        };
-        image::effective(
-            self.common.image.as_deref(),
-            self.common.image_tag.as_deref(),
-            &built_in,
-            &defaults.image_registry,
-        )
+            self.common.effective_image(seen, plain)
+        }
     }
 
     /// Where the models are kept, where they are kept.

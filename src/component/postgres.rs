@@ -65,16 +65,7 @@ impl PostgresSpec {
     #[must_use]
     pub fn check(&self, path: &str, old: Option<&Self>, runs: bool) -> Review {
         let common = self.common();
-        let subject = Subject {
-            path,
-            common: &common,
-            component: NAME,
-            variables: &[],
-            useless: &[],
-            volumes: &[],
-            allow_unsafe: false,
-        };
-        let mut review = check::component(&subject, self);
+        let mut review = check::component(&Subject::inner(path, &common, NAME), self);
         if let Some(reference) = &self.url_secret_ref {
             review.issues.extend(reference.check(&format!("{path}.urlSecretRef")));
         }
@@ -100,11 +91,7 @@ impl PostgresSpec {
 
     /// The fields that it shares with every component.
     fn common(&self) -> Common {
-        Common {
-            image: self.image.clone(),
-            resources: self.resources.clone(),
-            ..Common::default()
-        }
+        Common::inner(self.image.as_ref(), self.resources.as_ref())
     }
 
     fn volume<'a>(&'a self, common: &'a Common) -> Option<Volume<'a>> {

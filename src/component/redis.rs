@@ -87,11 +87,7 @@ impl RedisSpec {
 
     /// The fields that it shares with every component.
     fn common(&self) -> Common {
-        Common {
-            image: self.image.clone(),
-            resources: self.resources.clone(),
-            ..Common::default()
-        }
+        Common::inner(self.image.as_ref(), self.resources.as_ref())
     }
 
     fn volume<'a>(&'a self, common: &'a Common) -> Option<Volume<'a>> {

@@ -7,7 +7,6 @@ mod rules;
 use super::common::persistence::{Volume, fill_persistence};
 use super::common::service::fill_service;
 use super::common::{Common, IngressSpec, Persistence};
-use crate::base::image;
 use crate::base::model::ModelName;
 use crate::base::seen::Seen;
 use config::Models;
@@ -124,14 +123,7 @@ impl TabbySpec {
     /// The image that runs.
     #[must_use]
     pub fn image(&self, seen: &Seen<'_>) -> String {
-        let defaults = &seen.settings.defaults;
-        let common = &self.common;
-        image::effective(
-            common.image.as_deref(),
-            common.image_tag.as_deref(),
-            &defaults.images.tabby,
-            &defaults.image_registry,
-        )
+        self.common.effective_image(seen, &seen.settings.defaults.images.tabby)
     }
 
     /// The models it uses, given those of the stack in their order; `None` where there is none to use.

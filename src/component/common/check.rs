@@ -26,6 +26,22 @@ pub struct Subject<'a> {
     pub allow_unsafe: bool,
 }
 
+impl<'a> Subject<'a> {
+    /// An inner part of the stack: a manifest gives it no variables and no volumes.
+    #[must_use]
+    pub fn inner(path: &'a str, common: &'a Common, component: &'a str) -> Self {
+        Self {
+            path,
+            common,
+            component,
+            variables: &[],
+            useless: &[],
+            volumes: &[],
+            allow_unsafe: false,
+        }
+    }
+}
+
 /// Every common rule; `block` is the component's whole spec, whose bounds stand at its fields.
 #[must_use]
 pub fn component<T: Validate>(subject: &Subject<'_>, block: &T) -> Review {

@@ -144,9 +144,14 @@ fn warn_of_annotations(path: &str, ingress: &IngressSpec, review: &mut Review) {
     }
 }
 
-/// The Ingress to the pods' Service.
+/// The Ingress to the pods' Service, where one is asked for.
 #[must_use]
-pub fn object(pod: &Pod<'_>, ingress: &IngressSpec) -> Object {
+pub fn object(pod: &Pod<'_>, nested: Option<&IngressSpec>) -> Option<Object> {
+    let asked = exposure(pod.common, nested).filter(IngressSpec::is_on);
+    asked.map(|ingress| route(pod, &ingress))
+}
+
+fn route(pod: &Pod<'_>, ingress: &IngressSpec) -> Object {
     let tls = ingress
         .tls
         .as_ref()

@@ -6,7 +6,7 @@ use crate::base::secret::Mark;
 use crate::base::seen::Seen;
 use crate::base::{hash, secret};
 use crate::component::common::pod::Pod;
-use crate::component::common::{IngressSpec, NetworkPolicySpec, ingress, network, persistence};
+use crate::component::common::{NetworkPolicySpec, ingress, network, persistence};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -60,11 +60,7 @@ impl OpenWebuiSpec {
         objects.extend(pod.budget(self.replicas()));
         let claim = format!("{}-data", pod.name);
         objects.extend(self.volume().and_then(|v| v.object(seen, NAME, &claim)));
-        objects.extend(
-            ingress::exposure(&self.common, self.ingress.as_ref())
-                .filter(IngressSpec::is_on)
-                .map(|spec| ingress::object(&pod, &spec)),
-        );
+        objects.extend(ingress::object(&pod, self.ingress.as_ref()));
         if exists(seen) || wiring.start && !wiring.mark.is_awaited(None) {
             objects.push(self.deployment(seen, &mut pod, wiring));
         }

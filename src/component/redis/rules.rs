@@ -13,16 +13,7 @@ impl RedisSpec {
     #[must_use]
     pub fn check(&self, path: &str, old: Option<&Self>, runs: bool) -> Review {
         let common = self.common();
-        let subject = Subject {
-            path,
-            common: &common,
-            component: NAME,
-            variables: &[],
-            useless: &[],
-            volumes: &[],
-            allow_unsafe: false,
-        };
-        let mut review = check::component(&subject, self);
+        let mut review = check::component(&Subject::inner(path, &common, NAME), self);
         if let Some(volume) = self.volume(&common).filter(|_| runs) {
             let before = old.map(Self::common);
             let before = old.zip(before.as_ref()).and_then(|(old, common)| old.volume(common));

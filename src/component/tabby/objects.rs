@@ -6,7 +6,7 @@ use crate::base::hash;
 use crate::base::object::{Form, Generated, Object, find, merge};
 use crate::base::seen::Seen;
 use crate::component::common::pod::Pod;
-use crate::component::common::{IngressSpec, NetworkPolicySpec, ingress, network, persistence};
+use crate::component::common::{NetworkPolicySpec, ingress, network, persistence};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Map, Value, json};
@@ -61,11 +61,7 @@ impl TabbySpec {
             self.volume()
                 .and_then(|v| v.object(seen, NAME, &format!("{}-data", pod.name))),
         );
-        objects.extend(
-            ingress::exposure(&self.common, self.ingress.as_ref())
-                .filter(IngressSpec::is_on)
-                .map(|spec| ingress::object(&pod, &spec)),
-        );
+        objects.extend(ingress::object(&pod, self.ingress.as_ref()));
         objects.extend(start.then(|| pod.deployment(self.replicas(), &json!({"type": "Recreate"}), 1800)));
         objects
     }
