@@ -33,7 +33,7 @@ use memory::Memory;
 use places::Places;
 use restart::Restarts;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use targets::Reached;
 use tokio::sync::{broadcast, mpsc};
@@ -215,4 +215,9 @@ fn touches<K: Reached>(
         };
         stream::iter(reached)
     })
+}
+
+/// What is guarded is left whole by every holder, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,6 +2,7 @@
 
 mod feed;
 
+use super::lock;
 use crate::base::object::RETAINED_FOR;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
@@ -15,7 +16,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -135,9 +136,8 @@ impl Cache {
         pods.filter_map(|(_, pod)| of(pod)).collect()
     }
 
-    /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shelves)
     }
 }
 

@@ -1,11 +1,12 @@
 //! All objects of our kinds, over all watched namespaces: what some of them must know of the others.
 
+use super::lock;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The stores that the controllers fill, one for each kind and scope.
 #[derive(Default)]
@@ -68,9 +69,4 @@ impl Index {
             .cloned()
             .collect()
     }
-}
-
-/// The lists are left whole by every holder, so a panic elsewhere does not spoil them.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! What this process remembers of its own doings: what it sent, so that nothing is sent twice, and how often it failed.
 
+use super::lock;
 use crate::base::hash;
 use crate::base::object::Object;
 use crate::kind::ollamamodel::plan::Note;
@@ -7,7 +8,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use rand::Rng;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The wait after the first failure, and the longest one.
@@ -133,9 +134,8 @@ impl Memory {
         self.lock().remove(owner);
     }
 
-    /// The map is left whole by every holder, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Doings>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that hang before their start-up gate has opened: no liveness probe runs yet, so nobody else restarts them.
 
 use super::apply::Error;
-use super::{Context, report};
+use super::{Context, lock, report};
 use crate::base::condition::Reason;
 use crate::kind::ollamamodel::Place;
 use crate::kind::ollamamodel::plan::Note;
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One server of a stack is restarted in this time, at most.
@@ -61,13 +61,13 @@ async fn replace(place: &Place, hung: &Address, context: &Context) -> Result<(),
 
 impl Restarts {
     fn is_due(&self, place: &Place) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         all.get(place).is_none_or(|at| at.elapsed() >= PAUSE)
     }
 
     /// True for the one that may restart now.
     fn take(&self, place: &Place) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         all.retain(|_, at| at.elapsed() < PAUSE);
         let free = !all.contains_key(place);
         all.entry(place.clone()).or_insert_with(Instant::now);

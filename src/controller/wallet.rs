@@ -2,6 +2,7 @@
 
 use super::apply::Error;
 use super::cache::Touched;
+use super::lock;
 use crate::base::secret::{Content, Secrets};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -9,7 +10,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -157,9 +158,4 @@ impl Watch {
 fn content(secret: Secret) -> Content {
     let data = secret.data.unwrap_or_default();
     Content::Keys(data.into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
-}
-
-/// The map is left whole by every holder, so a panic elsewhere does not spoil it.
-fn lock(held: &Mutex<HashMap<Place, Held>>) -> MutexGuard<'_, HashMap<Place, Held>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@
 use super::{Found, address};
 use crate::component::ollama;
 use crate::controller::cache::Touched;
+use crate::controller::lock;
 use futures::stream::BoxStream;
 use futures::{StreamExt, future, stream};
 use k8s_openapi::api::core::v1::Service;
@@ -18,7 +19,7 @@ use kube::runtime::{WatchStreamExt, reflector::reflector};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
@@ -175,7 +176,7 @@ struct Watch {
 impl Watch {
     async fn run(self) {
         let api: Api<Service> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut services = watch_object(api, &self.name).boxed();
+        let mut services = watch_object(api, &self.name).default_backoff().boxed();
         let mut pods: BoxStream<'static, ()> = stream::pending().boxed();
         let mut selector = None;
         loop {
@@ -184,7 +185,6 @@ impl Watch {
                     Some(Ok(service)) => self.take(service, &mut selector, &mut pods),
                     Some(Err(error)) => {
                         tracing::warn!(service = self.name, namespace = self.namespace, %error, "watch failed; it is tried again");
-                        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
                     }
                     None => return,
                 },
@@ -245,9 +245,4 @@ fn labels(service: &Service) -> String {
         .unwrap_or_default();
     let pairs: Vec<String> = selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
     pairs.join(",")
-}
-
-/// What is guarded is left whole by every holder, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
