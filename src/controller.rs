@@ -15,6 +15,7 @@ mod targets;
 mod wallet;
 
 use crate::base::settings::Settings;
+use crate::clock::Clock;
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::{Fleet, News};
@@ -24,6 +25,7 @@ pub use finalizer::FINALIZERS;
 use futures::future::ready;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use index::Index;
+use jiff::Timestamp;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{self, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -51,6 +53,8 @@ const TOUCHES: usize = 4096;
 pub struct Config {
     /// The API server.
     pub client: Client,
+    /// The time.
+    pub clock: Clock,
     /// The decisions of the installation.
     pub settings: Settings,
     /// The namespaces to watch; none means all.
@@ -68,6 +72,7 @@ pub struct Config {
 /// What every reconcile shares.
 struct Context {
     client: Client,
+    clock: Clock,
     settings: Settings,
     cache: Arc<Cache>,
     fleet: Arc<Fleet>,
@@ -81,6 +86,14 @@ struct Context {
     resync: Duration,
     metrics: metrics::Reconciles,
     models: Metrics,
+}
+
+impl Context {
+    /// Now, in whole seconds, as the API server stores times.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
 }
 
 /// Runs every controller until the token is cancelled and the reconciles under way have ended.
@@ -101,6 +114,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         touched: touched.clone(),
         wallet: Wallet::new(config.client.clone(), touched.clone()),
         client: config.client,
+        clock: config.clock,
         settings: config.settings,
         cache,
         fleet,

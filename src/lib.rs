@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod clock;
 pub mod component;
 pub mod controller;
 pub mod health;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod configuration;
 pub mod dial;
 mod given;
+pub mod guests;
 pub mod hearsay;
 pub mod keeper;
 pub mod leaves;
@@ -46,11 +47,11 @@ pub async fn run(
     match config.source {
         Source::Own => {
             let keeper = Keeper::new(config, client, serving, gate, metrics);
-            vigil::keep(keeper, cluster, service, stop).await;
+            Box::pin(vigil::keep(keeper, cluster, service, stop)).await;
         }
         Source::Given { .. } => {
             let given = Given::new(config, client, serving, gate, metrics);
-            vigil::keep(given, cluster, service, stop).await;
+            Box::pin(vigil::keep(given, cluster, service, stop)).await;
         }
     }
 }

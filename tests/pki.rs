@@ -361,8 +361,8 @@ fn configuration(bundle: Option<&str>) -> ValidatingWebhookConfiguration {
 fn only_bundles_of_webhooks_that_call_us_are_injected() {
     let book = book();
     let bare = Configuration::validating(&configuration(None), &service());
-    assert!(!bare.trusts(&book.trusted));
-    let patch = bare.injection(&book.trusted);
+    assert!(!bare.trusts(&book.trusted, &[]));
+    let patch = bare.injection(&book.trusted, &[]);
     assert_eq!(patch["metadata"], json!({"name": "v", "resourceVersion": "7"}));
     let entries = patch["webhooks"].as_array().unwrap();
     assert_eq!(entries.len(), 1);
@@ -376,9 +376,9 @@ fn only_bundles_of_webhooks_that_call_us_are_injected() {
         ["caBundle"]
     );
     let live = Configuration::validating(&configuration(Some(&x509::write_bundle(&book.trusted))), &service());
-    assert!(live.trusts(&book.trusted));
+    assert!(live.trusts(&book.trusted, &[]));
     let more = format!("{}rubbish\n", x509::write_bundle(&[authority(9).certificate]));
-    assert!(!Configuration::validating(&configuration(Some(&more)), &service()).trusts(&book.trusted));
+    assert!(!Configuration::validating(&configuration(Some(&more)), &service()).trusts(&book.trusted, &[]));
 }
 
 async fn served(serving: Arc<Serving>) -> (SocketAddr, CancellationToken) {
@@ -405,16 +405,22 @@ async fn a_swapped_certificate_is_served_from_the_next_handshake_on() {
     let (one, two) = (authority(1), authority(2));
     let [only_one, only_two] = [&one, &two].map(|a| vec![a.certificate.clone()]);
     let both = [only_one.clone(), only_two.clone()].concat();
-    dial::dial(address, &service(), &both).await.unwrap_err();
+    dial::dial(address, &service(), &both, Timestamp::now())
+        .await
+        .unwrap_err();
     serving.swap(x509::leaf(&one, &service(), now(), &terms).unwrap().0);
-    dial::dial(address, &service(), &only_one).await.unwrap();
-    let error = dial::dial(address, &service(), &only_two).await.unwrap_err();
+    dial::dial(address, &service(), &only_one, Timestamp::now())
+        .await
+        .unwrap();
+    let error = dial::dial(address, &service(), &only_two, Timestamp::now())
+        .await
+        .unwrap_err();
     assert!(error.contains("certificate"), "{error}");
 
     // A rollover under load: whoever trusts both authorities notices nothing.
     let calls = tokio::spawn(async move {
         for _ in 0..200 {
-            dial::dial(address, &service(), &both).await.unwrap();
+            dial::dial(address, &service(), &both, Timestamp::now()).await.unwrap();
         }
     });
     while !calls.is_finished() {
@@ -425,7 +431,11 @@ async fn a_swapped_certificate_is_served_from_the_next_handshake_on() {
     }
     calls.await.unwrap();
     serving.swap(x509::leaf(&two, &service(), now(), &terms).unwrap().0);
-    dial::dial(address, &service(), &only_two).await.unwrap();
-    dial::dial(address, &service(), &only_one).await.unwrap_err();
+    dial::dial(address, &service(), &only_two, Timestamp::now())
+        .await
+        .unwrap();
+    dial::dial(address, &service(), &only_one, Timestamp::now())
+        .await
+        .unwrap_err();
     stop.cancel();
 }

@@ -70,7 +70,7 @@ async fn two_replicas_become_ready_and_rest() -> Result<()> {
     // An upgrade by the chart changes nothing: it owns everything but the bundle.
     release.install().await?;
     ensure!(
-        release.live().await?.iter().all(|c| c.trusts(&book.trusted)),
+        release.live().await?.iter().all(|c| c.trusts(&book.trusted, &[])),
         "the chart wiped the bundle"
     );
 

@@ -1,109 +1,31 @@
 //! The operator's process: every replica serves, the one that holds the Lease reconciles.
 
+mod args;
+
 use super::manifests;
-use crate::base::endpoint::ServerUrl;
-use crate::base::settings::Settings;
+use crate::clock::Clock;
 use crate::controller::{self, metrics::Reconciles};
 use crate::health::{self, Gates};
-use crate::lease::{self, Claim, standing::Terms};
+use crate::lease::{self, Claim};
 use crate::pki::{self, Serving};
 use crate::server::{Limits, Port};
 use crate::{metrics, ollama, webhook};
 use anyhow::Context;
+pub(super) use args::Args;
+use args::Format;
+use axum::http::Response;
 use kube::Client;
+use kube::client::ClientBuilder;
 use std::io::IsTerminal;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
 use tracing_subscriber::EnvFilter;
-
-/// Arguments of `run`; each is also an environment variable.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// The namespace that the operator runs in.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "llm-operator-system")]
-    namespace: String,
-    /// The name of this pod.
-    #[arg(long, env = "POD_NAME", default_value = "llm-operator")]
-    pod_name: String,
-    /// The Service of the webhooks, which their certificate is for.
-    #[arg(long, env = "SERVICE_NAME", default_value = "llm-operator-webhook")]
-    service_name: String,
-    /// The Secret of the certificate authority of the webhooks.
-    #[arg(long, env = "CA_SECRET", default_value = "llm-operator-webhook-ca")]
-    ca_secret: String,
-    /// A Secret with the certificate of the webhooks, which somebody else keeps: tls.crt, tls.key and ca.crt. Default: the
-    /// operator keeps an authority of its own in --ca-secret.
-    #[arg(long, env = "CERTIFICATE_SECRET")]
-    certificate_secret: Option<String>,
-    /// Whether the webhook configurations are told to trust the ca.crt of --certificate-secret; not where they get it from
-    /// elsewhere.
-    #[arg(long, env = "INJECT_CA", default_value_t = true, action = clap::ArgAction::Set)]
-    inject_ca: bool,
-    /// The Lease by which one replica is chosen.
-    #[arg(long, env = "LEASE", default_value = "llm-operator-leader")]
-    lease: String,
-    /// The MutatingWebhookConfiguration whose caBundle is kept up.
-    #[arg(
-        long,
-        env = "MUTATING_WEBHOOK",
-        default_value = "llm-operator-system-llm-operator-mutating"
-    )]
-    mutating_webhook: String,
-    /// The ValidatingWebhookConfiguration whose caBundle is kept up.
-    #[arg(
-        long,
-        env = "VALIDATING_WEBHOOK",
-        default_value = "llm-operator-system-llm-operator-validating"
-    )]
-    validating_webhook: String,
-    /// Where the webhooks are served.
-    #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:10250")]
-    webhook_address: SocketAddr,
-    /// The Ollama of OllamaModels that name no target, such as http://ollama:11434; bind addresses are read, too. Default:
-    /// models.apiUrl of the settings file, which is http://localhost:11434 where it is not given.
-    #[arg(long, env = "OLLAMA_API_URL")]
-    ollama_api_url: Option<String>,
-    /// A URL that spec.target.url of an OllamaModel may be, besides those of the settings file: http://host[:port], or
-    /// http://*.domain[:port]. May be given several times.
-    #[arg(long = "ollama-allowed-url", env = "OLLAMA_ALLOWED_URLS", value_delimiter = ',')]
-    ollama_allowed_urls: Vec<String>,
-    /// Where probes are answered.
-    #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
-    health_address: SocketAddr,
-    /// Where metrics are served.
-    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
-    metrics_address: SocketAddr,
-    /// A namespace to watch; may be given several times. Default: all.
-    #[arg(long = "watch-namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
-    watch_namespaces: Vec<String>,
-    /// What is logged: a level, or directives such as `info,kube=debug`.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    log_level: String,
-    /// How it is logged.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = Format::Text)]
-    log_format: Format,
-    /// The settings file.
-    #[arg(long, env = "CONFIG")]
-    config: Option<PathBuf>,
-    /// Seconds after which an unchanged object is looked at again.
-    #[arg(long, env = "RESYNC_SECONDS", default_value_t = 600)]
-    resync_seconds: u64,
-}
-
-/// Forms of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// A line for people.
-    Text,
-    /// A JSON object a line.
-    Json,
-}
 
 /// Runs until a signal, or until something that must not end has ended.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -122,7 +44,6 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     settings.namespace.clone_from(&args.namespace);
     args.models(&mut settings)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = args.pod_name, "starting");
-    let client = Client::try_default().await.context("no way to the API server")?;
     // `stop` begins the end; `last` is for what must answer until everything else has ended.
     let (stop, last) = (CancellationToken::new(), CancellationToken::new());
     let gates = Gates::default();
@@ -131,6 +52,8 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let models = ollama::metrics::Metrics::register(&mut registry);
     let webhooks = webhook::Metrics::register(&mut registry);
     let certificates = pki::Metrics::register(&mut registry);
+    let clock = args.clock(Clock::register(&mut registry));
+    let client = client(&clock).await.context("no way to the API server")?;
     let inside = [
         Port::inside(
             listen(args.health_address, "health").await?,
@@ -150,7 +73,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         limits: Limits::default(),
         failed_handshakes: webhooks.failed_handshakes,
     };
-    let (gate, keeping) = (gates.gate("certificate"), args.certificates());
+    let (gate, keeping) = (gates.gate("certificate"), args.certificates(clock.clone()));
     let admission = tokio::spawn(port.serve(stop.clone()));
     // Until the last request is answered, so that a rollover during the drain fails nobody.
     let keeper = tokio::spawn(pki::run(
@@ -165,6 +88,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let claim = lease::claim(client.clone(), &args.lease());
     let config = controller::Config {
         client,
+        clock,
         settings,
         namespaces: args.watch_namespaces.clone(),
         pod: args.pod_name.clone(),
@@ -182,6 +106,17 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         port.await?;
     }
     result
+}
+
+/// The API server, whose answers also tell the time.
+async fn client(clock: &Clock) -> anyhow::Result<Client> {
+    let clock = clock.clone();
+    let listen = MapResponseLayer::new(move |answer: Response<_>| {
+        clock.hear(answer.headers());
+        answer
+    });
+    let builder = ClientBuilder::try_from(kube::Config::infer().await?)?;
+    Ok(builder.with_layer(&listen).build())
 }
 
 /// Reconciles for as long as this replica holds the Lease. Ends with the stop; an error when the Lease is lost, after
@@ -235,53 +170,5 @@ fn logging(args: &Args) {
     match args.log_format {
         Format::Json => log.json().flatten_event(true).init(),
         Format::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-    }
-}
-
-impl Args {
-    /// Lays what the command line says of models over the settings file.
-    fn models(&self, settings: &mut Settings) -> anyhow::Result<()> {
-        let models = &mut settings.models;
-        if let Some(url) = &self.ollama_api_url {
-            models.api_url.clone_from(url);
-        }
-        models.allowed_urls.extend(self.ollama_allowed_urls.iter().cloned());
-        let url = &models.api_url;
-        ServerUrl::lenient(url).map_err(|why| anyhow::anyhow!("the URL of Ollama, {url:?}: {why}"))?;
-        Ok(())
-    }
-
-    fn certificates(&self) -> pki::Config {
-        pki::Config {
-            names: pki::Names {
-                secret: self.certificate_secret.as_ref().unwrap_or(&self.ca_secret).clone(),
-                service: pki::Service {
-                    name: self.service_name.clone(),
-                    namespace: self.namespace.clone(),
-                },
-                mutating: self.mutating_webhook.clone(),
-                validating: self.validating_webhook.clone(),
-            },
-            // Every address listens on loopback as well, unless a single one was named.
-            dial: match self.webhook_address.ip() {
-                ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.webhook_address.port()),
-                _ => self.webhook_address,
-            },
-            pod: self.pod_name.clone(),
-            terms: pki::book::Terms::default(),
-            source: match self.certificate_secret {
-                Some(_) => pki::Source::Given { inject: self.inject_ca },
-                None => pki::Source::Own,
-            },
-        }
-    }
-
-    fn lease(&self) -> lease::Config {
-        lease::Config {
-            namespace: self.namespace.clone(),
-            name: self.lease.clone(),
-            pod: self.pod_name.clone(),
-            terms: Terms::default(),
-        }
     }
 }

@@ -7,7 +7,6 @@ use crate::base::object::{self, Owner};
 use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome};
-use jiff::Timestamp;
 use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -120,7 +119,7 @@ where
         replicas: &observed.replicas,
         secrets: &secrets,
     };
-    let status = object.calm(object.status(&seen, &outcome, now()), context);
+    let status = object.calm(object.status(&seen, &outcome, context.now()), context);
     report::report(context, &object, &owner, &status).await?;
     object.conclude(&owner, &observed, &status, context).await?;
     if children == 0 {
@@ -145,12 +144,6 @@ fn filled<K: Kind>(object: &K) -> Result<K, Error> {
     let mut raw = serde_json::to_value(object).map_err(error)?;
     K::fill(&mut raw);
     serde_json::from_value(raw).map_err(error)
-}
-
-/// Now, in whole seconds, as the API server stores times.
-pub(super) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Give or take a fifth, so that not all objects are looked at together.

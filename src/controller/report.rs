@@ -1,7 +1,6 @@
 //! What the operator says of an object: its status, and events on transitions.
 
 use super::apply::Error;
-use super::reconcile::now;
 use super::{Context, memory};
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::Owner;
@@ -76,7 +75,7 @@ where
         State::new("Stalled", true, Reason::Undecodable, &message),
         State::new("Ready", false, Reason::Undecodable, &message),
     ];
-    let conditions = condition::merge(&[], told, meta.generation, now());
+    let conditions = condition::merge(&[], told, meta.generation, context.now());
     let reference = ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),
@@ -188,9 +187,10 @@ async fn publish(context: &Context, reference: &ObjectReference, good: bool, rea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
 
     fn states(states: Vec<State>) -> Vec<Condition> {
-        condition::merge(&[], states, Some(1), now())
+        condition::merge(&[], states, Some(1), Timestamp::UNIX_EPOCH)
     }
 
     #[test]

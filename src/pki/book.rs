@@ -3,10 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
+use std::time::Duration;
 
 /// A rollover needs three. More come from a Secret that is destroyed again and again; the oldest then give way, so
 /// that a bundle stays small.
-const MOST_TRUSTED: usize = 8;
+pub const MOST_TRUSTED: usize = 8;
 
 /// Lifetimes and waits.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,10 @@ pub struct Terms {
     pub skew: SignedDuration,
     /// Between two authorities that were made for want of a usable one.
     pub emergency: SignedDuration,
+    /// A certificate that is served must be good for at least this long.
+    pub ahead: SignedDuration,
+    /// The clock is looked at this often. A long sleep would not notice that the machine was suspended.
+    pub tick: Duration,
 }
 
 impl Default for Terms {
@@ -42,6 +47,27 @@ impl Default for Terms {
             retire: hours(8 * 24),
             skew: hours(1),
             emergency: SignedDuration::from_mins(1),
+            ahead: hours(1),
+            tick: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(feature = "test-clock")]
+impl Terms {
+    /// Everything so much shorter that authorities live for `authority`, minutes rather than a year.
+    #[must_use]
+    pub fn short(authority: SignedDuration) -> Self {
+        Self {
+            authority,
+            stage: authority / 3,
+            promote: authority / 24,
+            seen: authority / 60,
+            leaf: authority / 10,
+            retire: authority / 8,
+            ahead: authority / 60,
+            tick: Duration::from_secs(1),
+            ..Self::default()
         }
     }
 }

@@ -124,14 +124,19 @@ impl Cluster {
         })
     }
 
-    /// Makes the API server trust these when it calls a webhook of this configuration. False when the configuration
-    /// has changed since it was read.
+    /// Makes the API server trust these when it calls a webhook of this configuration, beside the guests that are there.
+    /// False when the configuration has changed since it was read.
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn inject(&self, configuration: &Configuration, trusted: &[Certificate]) -> kube::Result<bool> {
+    pub async fn inject(
+        &self,
+        configuration: &Configuration,
+        trusted: &[Certificate],
+        guests: &[Certificate],
+    ) -> kube::Result<bool> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(configuration.injection(trusted));
+        let patch = Patch::Apply(configuration.injection(trusted, guests));
         if configuration.kind == "ValidatingWebhookConfiguration" {
             accepted(self.validating.patch(&configuration.name, &params, &patch).await)
         } else {

@@ -2,6 +2,7 @@
 //! They belong to the chart; nothing here ever creates one.
 
 use crate::pki::book::Certificate;
+use crate::pki::guests;
 use crate::pki::x509::{self, Service};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -67,19 +68,22 @@ impl Configuration {
         }
     }
 
-    /// Whether every webhook of ours trusts exactly these.
+    /// Whether every webhook of ours trusts exactly these, and guests that may stay.
     #[must_use]
-    pub fn trusts(&self, trusted: &[Certificate]) -> bool {
-        self.webhooks.iter().all(|webhook| webhook.trusted == trusted)
+    pub fn trusts(&self, trusted: &[Certificate], guests: &[Certificate]) -> bool {
+        let mut bundles = self.webhooks.iter().map(|webhook| &webhook.trusted);
+        bundles.all(|bundle| guests::settled(bundle, trusted, guests))
     }
 
-    /// What to apply so that every webhook of ours trusts these: the bundles and nothing else. With the
+    /// What to apply so that every webhook of ours trusts these and keeps its guests: the bundles and nothing else. With the
     /// resourceVersion, since an entry that was removed meanwhile must not come back as a stump, and a bundle that
     /// another replica wrote meanwhile may be newer than ours.
     #[must_use]
-    pub fn injection(&self, trusted: &[Certificate]) -> Value {
-        let bundle = STANDARD.encode(x509::write_bundle(trusted));
-        let entry = |webhook: &Webhook| json!({ "name": webhook.name, "clientConfig": { "caBundle": bundle } });
+    pub fn injection(&self, trusted: &[Certificate], guests: &[Certificate]) -> Value {
+        let entry = |webhook: &Webhook| {
+            let bundle = x509::write_bundle(&guests::bundle(&webhook.trusted, trusted, guests));
+            json!({ "name": webhook.name, "clientConfig": { "caBundle": STANDARD.encode(bundle) } })
+        };
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": self.kind,

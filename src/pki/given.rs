@@ -4,6 +4,7 @@
 use crate::health::Gate;
 use crate::pki::book::Certificate;
 use crate::pki::cluster::{Cluster, Seen};
+use crate::pki::guests::Guests;
 use crate::pki::keeper::Config;
 use crate::pki::metrics::Metrics;
 use crate::pki::readiness::Readiness;
@@ -36,6 +37,7 @@ pub(super) struct Given {
     readiness: Readiness,
     metrics: Metrics,
     reporter: Reporter,
+    guests: Guests,
     changes: Changes,
     failures: u32,
     /// What was said last of a Secret that cannot be used.
@@ -52,6 +54,7 @@ impl Given {
             end: None,
             readiness: Readiness::new(gate),
             metrics,
+            guests: Guests::default(),
             changes: Changes::default(),
             failures: 0,
             complaint: None,
@@ -83,7 +86,7 @@ impl Given {
             return Ok(());
         }
         let service = &self.config.names.service;
-        let now = Timestamp::now();
+        let now = self.config.clock.now();
         let live = seen.live();
         let bundles = live.iter().chain((!pair.trusted.is_empty()).then_some(&pair.trusted));
         let verdict = bundles
@@ -102,7 +105,7 @@ impl Given {
     }
 
     fn is_serving(&self) -> bool {
-        self.end.is_some_and(|end| end > Timestamp::now())
+        self.end.is_some_and(|end| end > self.config.clock.now())
     }
 
     /// True when a bundle was changed: the API server knows it a moment later.
@@ -111,11 +114,12 @@ impl Given {
         if !self.config.injects() {
             return Ok(false);
         }
-        for configuration in seen.configurations().filter(|c| !c.trusts(&pair.trusted)) {
+        let guests = self.guests.meet(&pair.trusted, &seen.live(), self.config.clock.now());
+        for configuration in seen.configurations().filter(|c| !c.trusts(&pair.trusted, &guests)) {
             if !self.changes.may_change() {
                 break;
             }
-            let written = self.cluster.inject(configuration, &pair.trusted).await;
+            let written = self.cluster.inject(configuration, &pair.trusted, &guests).await;
             if written.map_err(|e| e.to_string())? {
                 self.reporter.injected(configuration, &pair.trusted).await;
                 changed = true;
@@ -136,7 +140,7 @@ impl Given {
 
 impl Look for Given {
     fn pause(&self) -> Duration {
-        vigil::pause(self.readiness.is_proven(), self.failures)
+        vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick)
     }
 
     fn failed(&mut self, error: &str) {

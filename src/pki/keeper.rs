@@ -1,9 +1,11 @@
 //! Keeps the certificate and the trust in it alive: looks, decides by the plan, does one thing, looks again.
 //! Every replica does this; none needs the lease.
 
+use crate::clock::Clock;
 use crate::health::Gate;
 use crate::pki::book::{Book, Certificate, Terms};
 use crate::pki::cluster::{Cluster, Names, Seen};
+use crate::pki::guests::Guests;
 use crate::pki::leaves::Leaves;
 use crate::pki::metrics::Metrics;
 use crate::pki::plan::{self, Action, Sighting, Stored, View};
@@ -34,6 +36,8 @@ pub struct Config {
     pub pod: String,
     /// Lifetimes.
     pub terms: Terms,
+    /// What they are measured by.
+    pub clock: Clock,
     /// Who keeps the certificate.
     pub source: Source,
 }
@@ -66,6 +70,9 @@ pub enum Trouble {
     /// Certificates.
     #[error("{0}")]
     Unmade(#[from] x509::Unmade),
+    /// The serving certificate.
+    #[error("cannot make a serving certificate: {0}")]
+    Unserved(String),
 }
 
 /// Looks after an authority of our own.
@@ -80,6 +87,9 @@ pub(super) struct Keeper {
     memory: Option<Book>,
     seen: Option<Sighting>,
     emergency: Option<Timestamp>,
+    guests: Guests,
+    /// Of them, those that may stay for now.
+    welcome: Vec<Certificate>,
     changes: Changes,
     failures: u32,
 }
@@ -97,6 +107,8 @@ impl Keeper {
             memory: None,
             seen: None,
             emergency: None,
+            guests: Guests::default(),
+            welcome: vec![],
             changes: Changes::default(),
             failures: 0,
         }
@@ -126,12 +138,43 @@ impl Keeper {
         Ok(Some(seen))
     }
 
+    /// Brings the Secret, the bundles and what is served to what they should be. Returns what was seen last.
+    async fn settle(&mut self, heard: &Seen) -> Result<Seen, Trouble> {
+        let fresh = self.mend(heard).await?;
+        let read = fresh.is_some();
+        let mut seen = fresh.unwrap_or_else(|| heard.clone());
+        if !read && self.is_due(&seen) {
+            // Nothing is signed by a clock that has not been compared a moment ago.
+            seen = self.cluster.read().await?;
+        }
+        if self.is_due(&seen)
+            && let Some(book) = self.read(&seen).book()
+        {
+            let Config {
+                names, terms, clock, ..
+            } = &self.config;
+            let renewed = self.leaves.renew(book, clock.now(), &names.service, terms);
+            renewed.map_err(Trouble::Unserved)?;
+        }
+        Ok(seen)
+    }
+
+    fn is_due(&mut self, seen: &Seen) -> bool {
+        let stored = self.read(seen);
+        let now = self.config.clock.now();
+        stored
+            .book()
+            .is_some_and(|book| self.leaves.are_due(book, &seen.live(), now, &self.config.terms))
+    }
+
     /// The Secret as it was seen, remembered if it is good.
     fn read(&mut self, seen: &Seen) -> Stored {
         let stored = secret::read(seen.secret.as_ref(), &self.config.names.service, &self.config.terms);
         let before = self.seen.take();
         if let Some(book) = stored.book() {
-            self.seen = plan::sighted(before, book, &seen.live(), Timestamp::now());
+            let (live, now) = (seen.live(), self.config.clock.now());
+            self.seen = plan::sighted(before, book, &live, now);
+            self.welcome = self.guests.meet(&book.trusted, &live, now);
             self.memory = Some(book.clone());
         }
         stored
@@ -146,10 +189,11 @@ impl Keeper {
         View {
             stored,
             live,
+            guests: &self.welcome,
             memory,
             seen,
             emergency,
-            now: Timestamp::now(),
+            now: self.config.clock.now(),
         }
     }
 
@@ -167,7 +211,7 @@ impl Keeper {
         };
         if self.cluster.write(seen.secret.clone(), &book).await? {
             if action == Action::Open {
-                self.emergency = Some(Timestamp::now());
+                self.emergency = Some(self.config.clock.now());
             }
             self.reporter.wrote(action, stored, &book).await;
         }
@@ -176,8 +220,11 @@ impl Keeper {
 
     async fn inject(&self, stored: &Stored, seen: &Seen) -> Result<(), Trouble> {
         let Some(book) = stored.book() else { return Ok(()) };
-        for configuration in seen.configurations().filter(|c| !c.trusts(&book.trusted)) {
-            if self.cluster.inject(configuration, &book.trusted).await? {
+        for configuration in seen
+            .configurations()
+            .filter(|c| !c.trusts(&book.trusted, &self.welcome))
+        {
+            if self.cluster.inject(configuration, &book.trusted, &self.welcome).await? {
                 self.reporter.injected(configuration, &book.trusted).await;
             }
         }
@@ -187,7 +234,7 @@ impl Keeper {
 
 impl Look for Keeper {
     fn pause(&self) -> Duration {
-        vigil::pause(self.readiness.is_proven(), self.failures)
+        vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick)
     }
 
     fn failed(&mut self, error: &str) {
@@ -198,10 +245,11 @@ impl Look for Keeper {
     }
 
     async fn look(&mut self, heard: Seen) {
-        let seen = match self.mend(&heard).await {
-            Ok(fresh) => {
+        let outcome = self.settle(&heard).await;
+        let seen = match outcome {
+            Ok(seen) => {
                 self.failures = 0;
-                fresh.unwrap_or(heard)
+                seen
             }
             Err(error) => {
                 self.failed(&error.to_string());
@@ -209,14 +257,8 @@ impl Look for Keeper {
             }
         };
         let stored = self.read(&seen);
-        let Config { names, terms, .. } = &self.config;
-        let renewed = stored
-            .book()
-            .map(|book| self.leaves.renew(book, &seen.live(), &names.service, terms));
-        if let Some(Err(error)) = renewed {
-            self.failed(&format!("cannot make a serving certificate: {error}"));
-        }
-        self.metrics.measure(stored.book(), self.leaves.current(), &seen);
+        self.metrics
+            .measure(stored.book(), self.leaves.current(), &seen, &self.welcome);
         // Before the first proof, what failed is the best reason that can be given.
         if self.failures == 0 || self.readiness.is_proven() {
             let secret = &self.config.names.secret;

@@ -4,11 +4,8 @@ use crate::pki::book::{Book, Certificate, Terms};
 use crate::pki::plan::{self, Leaf};
 use crate::pki::serving::Serving;
 use crate::pki::x509::{self, Service};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::sync::Arc;
-
-/// A certificate that is made must be good for at least this long.
-pub const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Makes them and hands them to the port.
 pub struct Leaves {
@@ -35,24 +32,20 @@ impl Leaves {
         self.leaf.as_ref()
     }
 
-    /// Signs and serves a new one when it is time. One that does not verify is not served; the old one stays.
+    /// Whether it is time for a new one, and possible.
+    #[must_use]
+    pub fn are_due(&self, book: &Book, live: &[Vec<Certificate>], now: Timestamp, terms: &Terms) -> bool {
+        let usable = book.active.certificate.is_valid(now, terms);
+        usable && plan::is_due(self.leaf.as_ref(), book, live, now, self.jitter)
+    }
+
+    /// Signs and serves a new one. One that does not verify is not served; the old one stays.
     ///
     /// # Errors
     /// Why there is no new one.
-    pub fn renew(
-        &mut self,
-        book: &Book,
-        live: &[Vec<Certificate>],
-        service: &Service,
-        terms: &Terms,
-    ) -> Result<(), String> {
-        let now = Timestamp::now();
-        let usable = book.active.certificate.is_valid(now, terms);
-        if !usable || !plan::is_due(self.leaf.as_ref(), book, live, now, self.jitter) {
-            return Ok(());
-        }
+    pub fn renew(&mut self, book: &Book, now: Timestamp, service: &Service, terms: &Terms) -> Result<(), String> {
         let (certified, leaf) = x509::leaf(&book.active, service, now, terms).map_err(|e| e.to_string())?;
-        for at in [now, now + AHEAD] {
+        for at in [now, now + terms.ahead] {
             x509::verify(&certified, service, &book.trusted, at)?;
         }
         tracing::info!(until = %leaf.not_after, generation = book.generation, "new serving certificate");

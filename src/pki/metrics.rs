@@ -1,6 +1,6 @@
 //! What is counted of certificates.
 
-use crate::pki::book::Book;
+use crate::pki::book::{Book, Certificate};
 use crate::pki::cluster::Seen;
 use crate::pki::plan::Leaf;
 use jiff::Timestamp;
@@ -89,7 +89,7 @@ impl Metrics {
     }
 
     /// Sets what can be read off a look at the cluster.
-    pub fn measure(&self, book: Option<&Book>, leaf: Option<&Leaf>, seen: &Seen) {
+    pub fn measure(&self, book: Option<&Book>, leaf: Option<&Leaf>, seen: &Seen, guests: &[Certificate]) {
         if let Some(leaf) = leaf {
             self.end("leaf", leaf.not_after);
         }
@@ -99,7 +99,7 @@ impl Metrics {
         };
         self.end("ca", book.active.certificate.not_after);
         let both = seen.validating.is_some() && seen.mutating.is_some();
-        let in_sync = both && seen.configurations().all(|c| c.trusts(&book.trusted));
+        let in_sync = both && seen.configurations().all(|c| c.trusts(&book.trusted, guests));
         self.in_sync.set(in_sync.into());
         self.stage.set(book.stage() as i64);
     }

@@ -7,6 +7,7 @@
 //! 3. no authority leaves the bundle while something that it signed may be served.
 
 use crate::pki::book::{Authority, Book, Certificate, Terms};
+use crate::pki::guests;
 use jiff::Timestamp;
 
 /// What was found in place of the book.
@@ -69,6 +70,8 @@ pub struct View<'a> {
     pub stored: &'a Stored,
     /// The bundle of each webhook of ours that exists, as the API server has it.
     pub live: &'a [Vec<Certificate>],
+    /// What somebody else put into them and may stay there for now.
+    pub guests: &'a [Certificate],
     /// The last good book that this process saw.
     pub memory: Option<&'a Book>,
     /// What this process saw of the next authority in the live bundles.
@@ -148,7 +151,7 @@ pub fn plan(view: &View<'_>, terms: &Terms) -> Action {
     } = *view;
     let book = match stored {
         Stored::Ours(book) => book,
-        Stored::Foreign { book, .. } => return book.as_ref().map_or(Action::Rest, |book| injection(book, live)),
+        Stored::Foreign { book, .. } => return book.as_ref().map_or(Action::Rest, |book| injection(book, view)),
         Stored::Blank | Stored::Broken { .. } => return rescue(view, terms),
     };
     if !book.active.certificate.is_valid(now, terms) {
@@ -168,7 +171,7 @@ pub fn plan(view: &View<'_>, terms: &Terms) -> Action {
     if book.next.is_none() && book.active.certificate.remaining(now) < terms.stage {
         return Action::Stage;
     }
-    injection(book, live)
+    injection(book, view)
 }
 
 /// What to do when there is no authority that can be used: what this process remembers keeps every served
@@ -196,8 +199,9 @@ fn is_ripe(book: &Book, seen: Option<&Sighting>, now: Timestamp, terms: &Terms) 
     for_long(book.staged_at, terms.promote) && for_long(seen, terms.seen)
 }
 
-fn injection(book: &Book, live: &[Vec<Certificate>]) -> Action {
-    if live.iter().all(|bundle| *bundle == book.trusted) {
+fn injection(book: &Book, view: &View<'_>) -> Action {
+    let settled = |bundle: &Vec<Certificate>| guests::settled(bundle, &book.trusted, view.guests);
+    if view.live.iter().all(settled) {
         Action::Rest
     } else {
         Action::Inject

@@ -6,7 +6,6 @@ use crate::pki::cluster::Seen;
 use crate::pki::configuration::Configuration;
 use crate::pki::dial::dial;
 use crate::pki::keeper::Config;
-use crate::pki::leaves::AHEAD;
 use crate::pki::serving::Serving;
 use crate::pki::x509;
 use jiff::Timestamp;
@@ -47,7 +46,7 @@ impl Readiness {
     ) {
         let verdict = match end {
             Err(why) => Err(why),
-            Ok(end) if end <= Timestamp::now() => Err("the serving certificate has ended".into()),
+            Ok(end) if end <= config.clock.now() => Err("the serving certificate has ended".into()),
             Ok(_) if self.proven => Ok(()),
             Ok(_) => prove(config, serving, seen).await,
         };
@@ -90,13 +89,13 @@ async fn prove_one(config: &Config, certified: &CertifiedKey, configuration: &Co
     if configuration.webhooks.is_empty() {
         return Err(format!("no webhook in it calls the Service of {host}"));
     }
-    let now = Timestamp::now();
+    let now = config.clock.now();
     for webhook in &configuration.webhooks {
-        for at in [now, now + AHEAD] {
+        for at in [now, now + config.terms.ahead] {
             let verdict = x509::verify(certified, service, &webhook.trusted, at);
             verdict.map_err(|e| format!("webhook {} does not trust this replica: {e}", webhook.name))?;
         }
-        dial(config.dial, service, &webhook.trusted)
+        dial(config.dial, service, &webhook.trusted, now)
             .await
             .map_err(|e| format!("calling {host}: {e}"))?;
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The wall clock is compared this often. A long sleep would not notice that the machine was suspended.
-pub(super) const TICK: Duration = Duration::from_secs(60);
+/// No more than so many changes in this time.
+const MINUTE: Duration = Duration::from_secs(60);
 /// While this replica is not ready: someone is waiting.
 const IMPATIENT: Duration = Duration::from_secs(1);
 /// Changes in a minute. More would be a quarrel with someone who undoes them.
@@ -55,11 +55,11 @@ pub(super) async fn keep(mut looker: impl Look, cluster: Cluster, service: Servi
 }
 
 /// How long to wait, for a replica that has or has not been called yet, after so many failures in a row.
-pub(super) fn pause(proven: bool, failures: u32) -> Duration {
+pub(super) fn pause(proven: bool, failures: u32, tick: Duration) -> Duration {
     match failures {
-        0 if proven => TICK,
+        0 if proven => tick,
         0 => IMPATIENT,
-        failures => (IMPATIENT * 2_u32.saturating_pow(failures.min(6))).min(TICK),
+        failures => (IMPATIENT * 2_u32.saturating_pow(failures.min(6))).min(tick),
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Changes(VecDeque<Instant>);
 impl Changes {
     /// Counts one more; false where it would be too many.
     pub(super) fn may_change(&mut self) -> bool {
-        while self.0.front().is_some_and(|then| then.elapsed() > TICK) {
+        while self.0.front().is_some_and(|then| then.elapsed() > MINUTE) {
             self.0.pop_front();
         }
         if self.0.len() >= MOST_CHANGES {

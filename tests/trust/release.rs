@@ -9,6 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use llm_operator::clock::Clock;
 use llm_operator::health::Gates;
 use llm_operator::pki::book::{Book, Terms};
 use llm_operator::pki::configuration::Configuration;
@@ -146,7 +147,7 @@ impl Release {
             let Some(book) = self.book().await? else {
                 return Ok(None);
             };
-            let synced = self.live().await?.iter().all(|c| c.trusts(&book.trusted));
+            let synced = self.live().await?.iter().all(|c| c.trusts(&book.trusted, &[]));
             Ok(synced.then_some(book))
         })
         .await
@@ -193,6 +194,7 @@ impl Release {
             dial,
             pod: pod.into(),
             terms: Terms::default(),
+            clock: Clock::default(),
             source,
         };
         let gate = gates.gate("certificate");

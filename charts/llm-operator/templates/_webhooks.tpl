@@ -2,9 +2,27 @@
 {{- define "llm-operator.certificateSecret" -}}
 {{- if eq .Values.webhook.tls.mode "existingSecret" -}}
 {{- required "webhook.tls.mode is existingSecret: name the Secret in webhook.tls.existingSecret" .Values.webhook.tls.existingSecret -}}
+{{- else if eq .Values.webhook.tls.mode "certManager" -}}
+{{- include "llm-operator.fullname" . }}-webhook-tls
 {{- else -}}
 {{- include "llm-operator.fullname" . }}-webhook-ca
 {{- end -}}
+{{- end -}}
+
+{{- /* Whether somebody else tells the API server whom to trust. */ -}}
+{{- define "llm-operator.trustIsGiven" -}}
+{{- if or (eq .Values.webhook.tls.mode "certManager") (and (eq .Values.webhook.tls.mode "existingSecret") .Values.webhook.tls.caBundle) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "llm-operator.webhookMetadata" -}}
+labels:
+  {{- include "llm-operator.labels" . | nindent 2 }}
+{{- if eq .Values.webhook.tls.mode "certManager" }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "llm-operator.fullname" . }}-webhook
+{{- end }}
 {{- end -}}
 
 {{- /* The one entry of a webhook configuration. Its name is for ever: under server-side apply a renamed entry would leave

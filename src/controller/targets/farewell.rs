@@ -5,7 +5,6 @@ use crate::base::object::{FINALIZER, Owner};
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
 use crate::controller::places::Found;
-use crate::controller::reconcile::now;
 use crate::controller::{Context, report};
 use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::plan::{Note, Removal, Wish, removal};
@@ -26,7 +25,7 @@ pub(super) async fn farewell(model: &OllamaModel, _: &Owner, context: &Context) 
     }
     // Whoever else needs the model must be known before it is deleted.
     context.index.filled().await;
-    let (Some(place), Some(wish)) = (model.place(&context.settings), model.wish(now())) else {
+    let (Some(place), Some(wish)) = (model.place(&context.settings), model.wish(context.now())) else {
         return Ok(None);
     };
     let addresses = match context.places.find(&place) {
@@ -63,7 +62,7 @@ pub(super) async fn farewell(model: &OllamaModel, _: &Owner, context: &Context) 
         .metadata
         .deletion_timestamp
         .as_ref()
-        .map(|t| now().duration_since(t.0));
+        .map(|t| context.now().duration_since(t.0));
     let limit = SignedDuration::from_secs(i64::try_from(context.settings.models.release_seconds).unwrap_or(i64::MAX));
     if since.is_none_or(|since| since < limit) {
         return Ok(Some(LOOK));

@@ -10,7 +10,6 @@ use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
 use crate::controller::index::Index;
 use crate::controller::places::Found;
-use crate::controller::reconcile::now;
 use crate::controller::{Context, finalizer, memory, report};
 use crate::kind::Refusal;
 use crate::kind::ollamamodel::plan::{Note, plan};
@@ -55,7 +54,7 @@ impl Reached for OllamaModel {
 
     fn observe(&self, _: &Owner, context: &Context) -> Observed {
         let mut observed = Observed::default();
-        let (Some(place), Some(wish)) = (self.place(&context.settings), self.wish(now())) else {
+        let (Some(place), Some(wish)) = (self.place(&context.settings), self.wish(context.now())) else {
             return observed;
         };
         let addresses = match context.places.find(&place) {

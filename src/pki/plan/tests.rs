@@ -30,6 +30,7 @@ fn decide(stored: &Stored, live: &[Vec<Certificate>], memory: Option<&Book>, now
         &View {
             stored,
             live,
+            guests: &[],
             memory,
             seen: None,
             emergency: None,
@@ -58,6 +59,7 @@ fn what_the_api_server_still_trusts_stays_trusted_when_the_secret_is_lost() {
     let view = View {
         stored: &Stored::Blank,
         live: &live,
+        guests: &[],
         memory: None,
         seen: None,
         emergency: None,
@@ -86,6 +88,7 @@ fn the_next_authority_waits_for_a_day_and_for_every_bundle() {
             &View {
                 stored: &stored,
                 live,
+                guests: &[],
                 memory: None,
                 seen,
                 emergency: None,
@@ -117,6 +120,7 @@ fn authorities_are_not_made_in_a_storm() {
     let view = |emergency| View {
         stored: &Stored::Blank,
         live: &[],
+        guests: &[],
         memory: None,
         seen: None,
         emergency,

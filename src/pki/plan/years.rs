@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pki::book::Key;
+use crate::pki::guests::Guests;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -21,6 +22,8 @@ struct Cluster {
 #[derive(Default)]
 struct Replica {
     memory: Option<Book>,
+    guests: Guests,
+    welcome: Vec<Certificate>,
     seen: Option<Sighting>,
     emergency: Option<Timestamp>,
     leaf: Option<Leaf>,
@@ -129,6 +132,7 @@ impl World {
         let before = replica.seen.take();
         if let Some(book) = cluster.stored.book() {
             replica.seen = sighted(before, book, &cluster.live, now);
+            replica.welcome = replica.guests.meet(&book.trusted, &cluster.live, now);
             replica.memory = Some(book.clone());
         }
     }
@@ -138,12 +142,14 @@ impl World {
             memory,
             seen,
             emergency,
+            welcome,
             ..
         } = &self.replicas[index];
         let (memory, seen, emergency) = (memory.as_ref(), seen.as_ref(), *emergency);
         View {
             stored: &cluster.stored,
             live: &cluster.live,
+            guests: welcome,
             memory,
             seen,
             emergency,
@@ -160,10 +166,10 @@ impl World {
             Action::Rest | Action::Hold => return,
             Action::Inject => {
                 let trusted = fresh.stored.book().unwrap().trusted.clone();
-                self.cluster
-                    .live
-                    .iter_mut()
-                    .for_each(|bundle| bundle.clone_from(&trusted));
+                let guests = &self.replicas[index].welcome;
+                for bundle in &mut self.cluster.live {
+                    *bundle = guests::bundle(bundle, &trusted, guests);
+                }
                 return;
             }
             Action::Open => self.replicas[index].emergency = Some(self.now),

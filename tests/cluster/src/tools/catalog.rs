@@ -26,6 +26,7 @@ pub enum Tool {
     HelmUnittest,
     Etcdctl,
     Tabby,
+    CertManager,
 }
 
 /// How a tool is made.
@@ -42,6 +43,8 @@ pub(super) struct Recipe {
     pub seconds: u64,
     /// What the linker sets, in place of nothing.
     ldflags: &'static str,
+    /// A folder of the origin's that is kept beside the binary.
+    pub folder: Option<&'static str>,
 }
 
 impl Recipe {
@@ -53,6 +56,7 @@ impl Recipe {
             origin: None,
             seconds,
             ldflags: "-ldflags=-s -w",
+            folder: None,
         }
     }
 
@@ -91,6 +95,7 @@ impl Tool {
         Tool::HelmUnittest,
         Tool::Etcdctl,
         Tool::Tabby,
+        Tool::CertManager,
     ];
 
     /// The name on the command line and in the cache.
@@ -161,6 +166,10 @@ impl Tool {
                 30,
             )
             .from("github.com/helm-unittest/helm-unittest"),
+            Tool::CertManager => Recipe {
+                folder: Some("deploy/crds"),
+                ..Recipe::new("cert-manager", "cert-manager", ".", 160).from("github.com/cert-manager/cert-manager")
+            },
             Tool::Ollama => Recipe {
                 // Without it /api/version says 0.0.0. A test holds it to the version in go.mod.
                 ldflags: "-ldflags=-s -w -X github.com/ollama/ollama/version.Version=0.24.0",
