@@ -106,22 +106,36 @@ fn a_key_that_is_printed_twice_is_told() {
     assert!(printed("validate", &once).contains("1 of 1 manifests are good"));
 }
 
-/// What is made, but for what names the owner's kind.
-fn objects(text: &str) -> String {
-    let mut all = printed("render", text);
-    for kind in ["OllamaDeployment", "Deployment"] {
-        all = all
-            .replace(
-                &format!("apiVersion: llm.geeper.io/v1alpha1\n    kind: {kind}\n"),
-                "apiVersion: llm.geeper.io/v1alpha1\n    kind: LMDeployment\n",
-            )
-            .replace(&format!("retained-for: {kind}/"), "retained-for: LMDeployment/")
-            .replace(
-                &format!("deploymentRef:\n      kind: {kind}\n"),
-                "deploymentRef:\n      kind: LMDeployment\n",
-            );
+/// What is made, with whatever names the owner's kind as it is for an `LMDeployment`.
+fn objects(text: &str) -> Vec<Value> {
+    let mut all: Vec<Value> = serde_saphyr::from_multiple(&printed("render", text)).unwrap();
+    for object in &mut all {
+        for owner in object["metadata"]["ownerReferences"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            owner["kind"] = "LMDeployment".into();
+        }
+        let kept = "llm.geeper.io/retained-for";
+        if let Some(owner) = object["metadata"]["annotations"][kept].as_str() {
+            let name = owner.split_once('/').unwrap().1.to_string();
+            object["metadata"]["annotations"][kept] = format!("LMDeployment/{name}").into();
+        }
+        if object["kind"] == "OllamaModel" {
+            object["spec"]["target"]["deploymentRef"]["kind"] = "LMDeployment".into();
+        }
     }
     all
+}
+
+#[track_caller]
+fn same_objects(after: &str, before: &str) {
+    let (after, before) = (objects(after), objects(before));
+    assert_eq!(after.len(), before.len());
+    for (after, before) in after.iter().zip(&before) {
+        assert_eq!(after, before);
+    }
 }
 
 fn comments(text: &str) -> Vec<&str> {
@@ -139,7 +153,7 @@ fn what_is_rewritten_makes_the_same_objects_and_keeps_its_comments() {
         .map(|name| (*name, support::read(&format!("examples/{name}.yaml"))));
     for (name, before) in seeds.chain(examples) {
         let after = printed("migrate", &before);
-        assert_eq!(objects(&after), objects(&before), "{name}:\n{after}");
+        same_objects(&after, &before);
         assert_eq!(
             comments(&after).len(),
             comments(&before).len() + usize::from(name.ends_with("production-tabby") || name == "legacy-tabby"),
@@ -215,7 +229,7 @@ spec:
     # How it is reached.
     ingressHost: chat.example.com # by people
     service:
-      annotations: {x: y}
+      annotations: {x: z}
     servicePort: 80
     serviceType: NodePort
     ingress:
@@ -241,7 +255,7 @@ spec:
     service:
       type: NodePort
       port: 80
-      annotations: {x: y}
+      annotations: {x: z}
     ingress:
       host: chat.example.com # by people
       tls:
@@ -255,7 +269,7 @@ spec:
     ingress: {host: code.example.com, tls: [{secretName: code}]}
 ";
     let after = printed("migrate", before);
-    assert_eq!(objects(&after), objects(before), "{after}");
+    same_objects(&after, before);
     assert_eq!(after, expected);
 }
 
@@ -273,6 +287,6 @@ spec: # all of it
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("LMDeployment code: rewritten as a whole"), "{said}");
     let after = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(objects(&after), objects(before), "{after}");
+    same_objects(&after, before);
     assert_eq!(parsed(&after)["spec"]["ollama"]["env"][1]["name"], "C");
 }
