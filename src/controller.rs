@@ -210,7 +210,10 @@ fn heed<K: Reached, E>(event: &Result<E, watcher::Error>, absent: &watch::Sender
         Ok(_) => {
             absent.send_if_modified(std::mem::take);
         }
-        Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
+        Err(
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+        ) if status.code == 404 => {
             if !absent.send_replace(true) {
                 tracing::info!(%kind, "not installed, so not looked after");
             }

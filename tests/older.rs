@@ -7,6 +7,8 @@ mod live;
 mod kinds;
 #[path = "older/left.rs"]
 mod left;
+#[path = "older/printed.rs"]
+mod printed;
 
 use cluster::Kind;
 use cluster::test::Suite;
@@ -35,9 +37,19 @@ fn main() -> ExitCode {
             kinds::what_was_kept_for_another_kind_is_taken_up,
         )
         .test(
+            "without_the_older_kinds_all_else_goes_on",
+            Kind::Node,
+            kinds::without_the_older_kinds_all_else_goes_on,
+        )
+        .test(
             "a_stack_of_the_older_operator_is_taken_over",
             Kind::Node,
             left::a_stack_of_the_older_operator_is_taken_over,
+        )
+        .test(
+            "printed_manifests_apply_as_printed",
+            Kind::Node,
+            printed::printed_manifests_apply_as_printed,
         )
         .run()
 }

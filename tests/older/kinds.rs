@@ -1,6 +1,7 @@
 //! The older names of `LMDeployment`, and a stack that goes from one of them to another.
 
 use super::live::objects::{condition, is_observed, message, names, uid};
+use super::live::operator;
 use super::live::stage::Stage;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -265,4 +266,49 @@ pub async fn what_was_kept_for_another_kind_is_taken_up() -> Result<()> {
     let asked: Vec<String> = stage.registry.wire().requests().into_iter().map(|r| r.path).collect();
     assert!(asked.is_empty(), "the model is on the claim: {asked:?}");
     Ok(())
+}
+
+/// The older kinds are not installed: on purpose, or because somebody removed them under an operator that looks after them.
+pub async fn without_the_older_kinds_all_else_goes_on() -> Result<()> {
+    let alone = operator::alone("older-left").await?;
+    let removed = [
+        "delete",
+        "crd",
+        "ollamadeployments.llm.geeper.io",
+        "deployments.llm.geeper.io",
+    ];
+    alone.kubectl(&removed).await?;
+    for (name, legacy) in [("unwatched", false), ("absent", true)] {
+        alone.scale(0).await?;
+        let values = json!({"crds": {"enabled": false, "legacyNames": legacy}});
+        alone.install_with(&values).await?;
+        let stage = Stage::on(&alone, name).await?;
+        stage.stack("chat", &spec(&stage, &json!({}))).await?;
+        stage.ready("chat").await?;
+        let pods = [
+            "-n",
+            operator::NAMESPACE,
+            "get",
+            "pods",
+            "-o",
+            "jsonpath={.items[*].status.containerStatuses[*].restartCount}",
+        ];
+        let restarts = alone.kubectl(&pods).await?;
+        ensure!(restarts.split_whitespace().all(|n| n == "0"), "{name}: {restarts}");
+        let logs = operator::logs(&alone).await;
+        let absent = logs.matches("not installed").count();
+        assert_eq!(absent, if legacy { 2 } else { 0 }, "each is told once: {logs}");
+        ensure!(!logs.contains("watch failed"), "{name}: {logs}");
+    }
+    // They come back without a restart.
+    alone.install().await?;
+    let stage = Stage::on(&alone, "back").await?;
+    stage
+        .namespace
+        .apply(&manifest("OllamaDeployment", "chat", None, &spec(&stage, &json!({}))))
+        .await?;
+    stage
+        .until("is Ready", "OllamaDeployment", "chat", is_ready)
+        .await
+        .map(drop)
 }
