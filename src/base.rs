@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod hash;
 pub mod image;
 pub mod issue;
+pub mod managers;
 pub mod model;
 pub mod names;
 pub mod object;

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod manifests;
+mod migrate;
 mod run;
 mod selfcheck;
 
@@ -26,6 +27,8 @@ enum Command {
     Validate(Files),
     /// Print the objects that the operator would make of manifests, without a cluster.
     Render(Files),
+    /// Rewrite older manifests to LMDeployment and its present fields, and print them with everything else as it was.
+    Migrate(migrate::Args),
     /// Print the CustomResourceDefinitions.
     Crd,
     /// Try the webhooks of a cluster: a good object must be admitted and filled, a bad one refused.
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Validate(files) => manifests::validate(&files.files, files.config.as_deref()),
         Command::Render(files) => manifests::render(&files.files, files.config.as_deref()),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Crd => crds(),
         Command::Selfcheck(args) => selfcheck::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),

@@ -2,8 +2,10 @@
 
 mod apply;
 mod cache;
+mod estate;
 mod finalizer;
 mod index;
+mod inherit;
 mod memory;
 pub mod metrics;
 mod places;
@@ -14,16 +16,18 @@ mod restart;
 mod targets;
 mod wallet;
 
+use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
 use crate::base::settings::Settings;
 use crate::clock::Clock;
 use crate::kind::lmdeployment::LMDeployment;
+use crate::kind::older::{Deployment, OllamaDeployment};
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::{Fleet, News};
 use crate::ollama::metrics::Metrics;
 use cache::{Cache, Touched};
 pub use finalizer::FINALIZERS;
 use futures::future::ready;
-use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, StreamExt, future, stream};
 use index::Index;
 use jiff::Timestamp;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
@@ -38,7 +42,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use targets::Reached;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wallet::Wallet;
 
@@ -75,6 +79,8 @@ struct Context {
     clock: Clock,
     settings: Settings,
     cache: Arc<Cache>,
+    /// What the older operator left.
+    estate: Arc<Cache>,
     fleet: Arc<Fleet>,
     wallet: Wallet,
     memory: Memory,
@@ -105,7 +111,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let (news, heard) = mpsc::unbounded_channel();
     let bounds = config.settings.models.clone();
     let fleet = Fleet::new(crate::ollama::client::http()?, bounds, news, config.models.clone());
-    let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
+    let watch = |kinds, labels: &str| Cache::start(&config.client, &config.namespaces, kinds, labels, &touched, &stop);
+    let cache = watch(cache::children(), &format!("{MANAGED_BY}={OPERATOR}"));
+    let estate = watch(cache::left(), &format!("{DEPLOYMENT},{MANAGED_BY}!={OPERATOR}"));
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
         index: Index::default(),
@@ -117,6 +125,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         clock: config.clock,
         settings: config.settings,
         cache,
+        estate,
         fleet,
         memory: Memory::default(),
         resync: config.resync,
@@ -124,7 +133,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         models: config.models,
     });
     tokio::select! {
-        () = context.cache.filled() => {}
+        _ = future::join(context.cache.filled(), context.estate.filled()) => {}
         () = stop.cancelled() => return Ok(()),
     }
     let relay = tokio::spawn(relay(heard, Arc::clone(&context)));
@@ -134,11 +143,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         config.namespaces.iter().map(Some).collect()
     };
     future::join_all(scopes.into_iter().map(|scope| {
-        let (stacks, models) = (touched.subscribe(), touched.subscribe());
-        let (context, stop) = (&context, &stop);
-        future::join(
-            control::<LMDeployment>(context, scope, stacks, stop),
-            control::<OllamaModel>(context, scope, models, stop),
+        let older = context.settings.kinds.legacy_names;
+        future::join4(
+            control::<LMDeployment>(&context, scope, true, &stop),
+            control::<OllamaDeployment>(&context, scope, older, &stop),
+            control::<Deployment>(&context, scope, older, &stop),
+            control::<OllamaModel>(&context, scope, true, &stop),
         )
     }))
     .await;
@@ -158,15 +168,16 @@ async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) 
     }
 }
 
-/// One controller for one kind in one scope; scopes are apart because each has a list of its own to start from.
-async fn control<K>(
-    context: &Arc<Context>,
-    namespace: Option<&String>,
-    touched: broadcast::Receiver<Touched>,
-    stop: &CancellationToken,
-) where
+/// One controller for one kind in one scope, where it is wanted; scopes are apart because each has a list of its own to
+/// start from.
+async fn control<K>(context: &Arc<Context>, namespace: Option<&String>, is_wanted: bool, stop: &CancellationToken)
+where
     K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
+    if !is_wanted {
+        return;
+    }
+    let touched = context.touched.subscribe();
     let client = context.client.clone();
     let api: Api<DeserializeGuard<K>> = match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -176,11 +187,12 @@ async fn control<K>(
     let store = writer.as_reader();
     let slim = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
     let objects = watcher(api, watcher::Config::default()).default_backoff().modify(slim);
+    let (absent, presence) = watch::channel(false);
     let own = reflector::reflector(writer, objects)
+        .inspect(move |event| heed::<K, _>(event, &absent))
         .touched_objects()
-        .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "watch failed; it is tried again"))
         .filter_map(|result| ready(result.ok().map(|object| ObjectRef::from_obj(&object))));
-    K::enter(&context.index, store.clone());
+    K::enter(&context.index, store.clone(), presence);
     let others = touches::<K>(context, touched, store.clone());
     let queue = stream::select(own, others).map(|reference| Ok::<_, Infallible>(ReconcileRequest::from(reference)));
     let applied = controller::applier(
@@ -202,6 +214,32 @@ async fn control<K>(
             ready(())
         })
         .await;
+}
+
+/// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
+/// again at the pace of failed watches.
+fn heed<K: Reached, E>(event: &Result<E, watcher::Error>, absent: &watch::Sender<bool>) {
+    let kind = K::kind(&());
+    match event {
+        Ok(_) => {
+            absent.send_if_modified(std::mem::take);
+        }
+        Err(
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+        ) if status.code == 404 => {
+            if !absent.send_replace(true) {
+                tracing::info!(%kind, "not installed, so not looked after");
+            }
+        }
+        Err(error) => {
+            // Whoever waits to know all objects must not wait for those of a kind that nobody lets us see.
+            if matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403) {
+                absent.send_replace(true);
+            }
+            tracing::warn!(%kind, %error, "watch failed; it is tried again");
+        }
+    }
 }
 
 /// The objects of a kind that something else has touched; after a lag, all of them.

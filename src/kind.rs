@@ -1,8 +1,10 @@
 //! The kinds of the API: the one trait they share, and the one list that controllers, webhooks, printers and tests walk.
 
 pub mod lmdeployment;
+pub mod older;
 pub mod ollamamodel;
 pub mod reference;
+pub mod takeover;
 
 use crate::base::crd::{self, NameRule};
 use crate::base::issue::{Issue, Review};
@@ -14,6 +16,7 @@ use crate::base::settings::Settings;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
 use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +66,8 @@ pub struct Outcome {
     /// What a former object of the same kind and name left and the cluster has not collected yet. Until it has, nothing
     /// is applied: the names are taken by objects that go.
     pub leftover: Option<String>,
+    /// Another of our kinds has the stack of this name: nothing is touched, and nothing that lives was looked at.
+    pub rivaled: bool,
 }
 
 /// An object that could not be brought about.
@@ -96,11 +101,27 @@ pub struct Form {
     pub crd: fn() -> CustomResourceDefinition,
 }
 
+impl Form {
+    /// How the API server addresses the kind.
+    #[must_use]
+    pub fn resource(&self) -> ApiResource {
+        ApiResource {
+            group: self.group.into(),
+            version: self.version.into(),
+            api_version: format!("{}/{}", self.group, self.version),
+            kind: self.kind.into(),
+            plural: self.plural.into(),
+        }
+    }
+}
+
 /// Every kind there is.
 #[must_use]
 pub fn all() -> Vec<Form> {
     vec![
         form::<lmdeployment::LMDeployment>("llm.geeper.io", "LMDeployment", "lmdeployments"),
+        form::<older::OllamaDeployment>("llm.geeper.io", "OllamaDeployment", "ollamadeployments"),
+        form::<older::Deployment>("llm.geeper.io", "Deployment", "deployments"),
         form::<ollamamodel::OllamaModel>("ollama.smithforge.dev", "OllamaModel", "ollamamodels"),
     ]
 }

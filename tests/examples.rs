@@ -3,12 +3,9 @@
 
 mod support;
 
-use llm_operator::base::object::{Object, Treatment};
-use llm_operator::base::settings::Settings;
 use llm_operator::kind::of;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs;
 
 /// The files, without their ending.
@@ -30,44 +27,10 @@ fn example(name: &str) -> Value {
     serde_saphyr::from_str(&support::read(&format!("examples/{name}.yaml"))).unwrap()
 }
 
-fn settings() -> Settings {
-    Settings {
-        namespace: "llm-operator-system".into(),
-        ..Settings::default()
-    }
-}
-
-/// What an example becomes: its warnings, the object with its defaults, the objects made of it.
+/// What an example becomes.
 fn became(name: &str) -> String {
-    let mut object = example(name);
-    let form = of(&object).unwrap_or_else(|| panic!("{name} is of no kind of ours"));
-    (form.fill)(&mut object);
-    let review = (form.review)(&object, None, &settings()).unwrap();
-    let issues: Vec<String> = review.issues.iter().map(ToString::to_string).collect();
-    assert_eq!(issues, [""; 0], "{name} is refused");
-    let mut out = format!("# What examples/{name}.yaml becomes, once its models are there.\n");
-    for warning in review.spoken() {
-        writeln!(out, "# warning: {warning}").unwrap();
-    }
-    out.push_str(&serde_saphyr::to_string(&object).unwrap());
-    object["metadata"]["namespace"] = "default".into();
-    object["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
-    for made in (form.render)(&object, &settings()).unwrap() {
-        out.push_str("---\n");
-        out.push_str(&note(&made));
-        out.push_str(&serde_saphyr::to_string(&made.body).unwrap());
-    }
-    out
-}
-
-fn note(object: &Object) -> String {
-    match &object.treatment {
-        Treatment::Generated(values) => {
-            let keys: Vec<&str> = values.iter().map(|v| v.key).collect();
-            format!("# created once, with a generated {}\n", keys.join(", "))
-        }
-        _ => String::new(),
-    }
+    let path = format!("examples/{name}.yaml");
+    support::became(&path, &example(name))
 }
 
 #[test]

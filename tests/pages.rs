@@ -202,11 +202,12 @@ async fn prepare(session: &Session, found: Found) -> Result<()> {
 async fn clear(session: &Session) -> Result<()> {
     session
         .must(
-            "kubectl delete lmdeployments,ollamamodels --all --ignore-not-found || kubectl get crd
+            "kubectl delete lmdeployments,ollamadeployments,deployments.llm.geeper.io,ollamamodels --all --ignore-not-found || kubectl get crd
              kubectl wait deployments,statefulsets --selector llm-deployment --for=delete --timeout=1m
              kubectl delete pods --all --grace-period=0 --force
              helm uninstall llm-operator --namespace llm-operator-system --wait --ignore-not-found
-             kubectl delete crd --ignore-not-found lmdeployments.llm.geeper.io ollamamodels.ollama.smithforge.dev
+             kubectl delete crd --ignore-not-found lmdeployments.llm.geeper.io ollamadeployments.llm.geeper.io \
+                 deployments.llm.geeper.io ollamamodels.ollama.smithforge.dev
              kubectl delete namespace --ignore-not-found llm-operator-system",
         )
         .await

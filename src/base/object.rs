@@ -15,6 +15,11 @@ pub const DEPLOYMENT: &str = "llm-deployment";
 pub const OLD_DEPLOYMENT: &str = "ollama-deployment";
 /// The annotation of what outlives its owner: `<kind>/<name>` of the owner.
 pub const RETAINED_FOR: &str = "llm.geeper.io/retained-for";
+/// The annotation by which an object takes over the stack of another of [`STACKS`]: `<kind>/<name>` of that one.
+pub const TAKE_OVER_FROM: &str = "llm.geeper.io/take-over-from";
+/// The kinds of stacks: one kind with two older names. What a stack is made of is named after it, whatever its kind, so
+/// that of one name there can be one.
+pub const STACKS: [&str; 3] = ["LMDeployment", "OllamaDeployment", "Deployment"];
 /// The finalizer that we set.
 pub const FINALIZER: &str = "llm.geeper.io/cleanup";
 
@@ -122,10 +127,7 @@ impl Owner {
                 "name": name,
                 "namespace": self.namespace,
                 "labels": self.labels(component),
-                "ownerReferences": [{
-                    "apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid,
-                    "controller": true, "blockOwnerDeletion": true,
-                }],
+                "ownerReferences": [self.owner_reference()],
             },
         });
         merge(&mut body, fields);
@@ -151,6 +153,37 @@ impl Owner {
         let mut owners = live.owner_references.iter().flatten();
         let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
         owners.clone().any(|o| o.uid == self.uid) || kept && owners.all(|o| o.api_version == "apps/v1")
+    }
+
+    /// True when the older operator made the live object for a stack of our name: it has its label, and nobody of ours has
+    /// marked it. Its claims, and some of its Secrets, name no owner; what names another one is not ours.
+    #[must_use]
+    pub fn inherits(&self, live: &ObjectMeta) -> bool {
+        let labels = live.labels.iter().flatten();
+        let label = |key: &str| labels.clone().find(|(k, _)| *k == key).map(|(_, value)| value.as_str());
+        let mut owners = live.owner_references.iter().flatten();
+        label(DEPLOYMENT) == Some(&self.name)
+            && label(MANAGED_BY) != Some(OPERATOR)
+            && !live.annotations.iter().flatten().any(|(key, _)| key == RETAINED_FOR)
+            && owners.all(|o| o.uid == self.uid)
+    }
+
+    /// True when the live object belongs to the stack of our name of another kind, or was kept for it.
+    #[must_use]
+    pub fn succeeds(&self, kind: &str, live: &ObjectMeta) -> bool {
+        let mut owners = live.owner_references.iter().flatten();
+        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR));
+        kept.is_some_and(|kept| *kept == format!("{kind}/{}", self.name))
+            || owners.any(|o| o.api_version == self.api_version && o.kind == kind && o.name == self.name)
+    }
+
+    /// The reference by which the cluster knows what belongs to this owner.
+    #[must_use]
+    pub fn owner_reference(&self) -> Value {
+        json!({
+            "apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid,
+            "controller": true, "blockOwnerDeletion": true,
+        })
     }
 
     /// True when the live object belongs to a former object of our kind and name: it goes soon, since its owner is gone.

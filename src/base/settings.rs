@@ -6,6 +6,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
+    /// Which kinds are looked after.
+    pub kinds: Kinds,
     /// Built-in images.
     pub defaults: Defaults,
     /// What users may do.
@@ -17,6 +19,20 @@ pub struct Settings {
     /// The namespace that the operator runs in; told by the command line, not by the file.
     #[serde(skip)]
     pub namespace: String,
+}
+
+/// Which kinds are looked after.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Kinds {
+    /// The older names of `LMDeployment` as well.
+    pub legacy_names: bool,
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self { legacy_names: true }
+    }
 }
 
 /// Built-in images.

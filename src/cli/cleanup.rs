@@ -32,13 +32,7 @@ async fn clean(args: &Args) -> anyhow::Result<()> {
     let client = Client::try_default().await.context("no way to the API server")?;
     let mut released = 0;
     for form in kind::all() {
-        let resource = ApiResource {
-            group: form.group.into(),
-            version: form.version.into(),
-            api_version: format!("{}/{}", form.group, form.version),
-            kind: form.kind.into(),
-            plural: form.plural.into(),
-        };
+        let resource = form.resource();
         let scopes: Vec<Api<DynamicObject>> = match &args.namespaces[..] {
             [] => vec![Api::all_with(client.clone(), &resource)],
             some => some

@@ -135,7 +135,7 @@ fn unknown(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// Files as they are, folders as the YAML files in them, in the order of their names.
-fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut out = vec![];
     for file in files {
         if !file.is_dir() {
@@ -154,14 +154,23 @@ fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(out)
 }
 
-/// The objects of this operator in a file; others are passed over, as `kubectl apply -f` takes files of all kinds.
-fn read(file: &Path) -> anyhow::Result<Vec<Manifest>> {
+/// What is in a file, or comes in where it is `-`.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn text(file: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("standard input")?;
     } else {
         text = fs::read_to_string(file).with_context(|| format!("file {}", file.display()))?;
     }
+    Ok(text)
+}
+
+/// The objects of this operator in a file; others are passed over, as `kubectl apply -f` takes files of all kinds.
+fn read(file: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let text = text(file)?;
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(&text).with_context(|| format!("file {}", file.display()))?;
     let manifest = |object: Value| {

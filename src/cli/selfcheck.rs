@@ -1,8 +1,10 @@
-//! Whether admission works in a cluster: a server-side dry run of a good object and of a bad one.
+//! Whether admission works in a cluster: a server-side dry run of a good object and of a bad one, of each kind of stack.
 
-use crate::kind::lmdeployment::LMDeployment;
+use crate::base::object::STACKS;
+use crate::kind::{self, Form};
 use anyhow::Context;
 use kube::api::PostParams;
+use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
 use std::process::ExitCode;
@@ -13,51 +15,64 @@ pub(super) struct Args {
     /// The namespace in which the objects are tried; nothing is stored.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     namespace: String,
+    /// Try the older names of LMDeployment as well.
+    #[arg(long)]
+    legacy_names: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(check(&args.namespace))?;
+        .block_on(check_all(args))?;
     println!("admission works: a good object is admitted and filled, a bad one is refused with its cause");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(namespace: &str) -> anyhow::Result<()> {
+async fn check_all(args: &Args) -> anyhow::Result<()> {
     let client = Client::try_default().await.context("no way to the API server")?;
-    let api: Api<LMDeployment> = Api::namespaced(client, namespace);
+    for form in kind::all() {
+        let is_stack = form.kind == STACKS[0] || args.legacy_names && STACKS.contains(&form.kind);
+        if is_stack {
+            check(&client, &args.namespace, form).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check(client: &Client, namespace: &str, form: Form) -> anyhow::Result<()> {
+    let (kind, resource) = (form.kind, form.resource());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let dry = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
     let object = |replicas: Option<i32>| {
-        let spec = json!({"ollama": {"models": ["llama3.2:1b"], "replicas": replicas}});
-        let mut object = json!({
-            "apiVersion": "llm.geeper.io/v1alpha1", "kind": "LMDeployment",
-            "metadata": {"generateName": "selfcheck-"}, "spec": spec,
-        });
-        if replicas.is_none()
-            && let Some(ollama) = object["spec"]["ollama"].as_object_mut()
-        {
-            ollama.remove("replicas");
+        let mut ollama = json!({"models": ["llama3.2:1b"]});
+        if let Some(replicas) = replicas {
+            ollama["replicas"] = replicas.into();
         }
-        serde_json::from_value::<LMDeployment>(object)
+        serde_json::from_value(json!({
+            "apiVersion": resource.api_version, "kind": kind,
+            "metadata": {"generateName": "selfcheck-"}, "spec": {"ollama": ollama},
+        }))
     };
     let good = api
         .create(&dry, &object(None)?)
         .await
-        .context("a good object was not admitted")?;
-    let filled = good.spec.ollama.and_then(|o| o.replicas);
+        .with_context(|| format!("a good {kind} was not admitted"))?;
+    let filled = &good.data["spec"]["ollama"]["replicas"];
     anyhow::ensure!(
-        filled == Some(1),
-        "a good object was admitted, but not filled: spec.ollama.replicas is {filled:?}"
+        *filled == 1,
+        "a good {kind} was admitted, but not filled: spec.ollama.replicas is {filled}"
     );
     match api.create(&dry, &object(Some(11))?).await {
-        Ok(_) => anyhow::bail!("an object with eleven replicas was admitted"),
+        Ok(_) => anyhow::bail!("a {kind} with eleven replicas was admitted"),
         Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("spec.ollama.replicas") => {
             Ok(())
         }
-        Err(error) => Err(error).context("an object with eleven replicas was refused for another cause"),
+        Err(error) => {
+            Err(error).with_context(|| format!("a {kind} with eleven replicas was refused for another cause"))
+        }
     }
 }

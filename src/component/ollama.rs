@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use validator::Validate;
+pub use workloads::finds_no_room;
 
 /// The component's name; also that of its container.
 pub const NAME: &str = "ollama";

@@ -1,6 +1,6 @@
 //! One loop that applies what should exist.
 
-use super::{Context, cache, memory};
+use super::{Context, cache, inherit, memory};
 use crate::base::condition::Reason;
 use crate::base::hash;
 use crate::base::object::{Form, Generated, Object, Owner, Treatment};
@@ -11,6 +11,7 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use std::collections::BTreeSet;
 
 /// Why a reconcile did not come to its end; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +67,17 @@ pub(super) struct Done {
     pub(super) terminating: bool,
 }
 
-/// Applies what differs, in order, and lays the answers over `live`.
+/// Applies what differs and is not held back, in order, and lays the answers over `live`.
 pub(super) async fn apply(
     context: &Context,
     manager: &str,
     owner: &Owner,
     desired: &[Object],
+    held: &BTreeSet<String>,
     live: &mut Vec<DynamicObject>,
 ) -> Result<Done, Error> {
     let mut result = Done::default();
-    for object in desired {
+    for object in desired.iter().filter(|object| !held.contains(&object.title())) {
         let before = live.iter().position(|l| is(l, object));
         let job = Job {
             context,
@@ -128,6 +130,13 @@ impl Job<'_> {
                 .map_err(|e| self.failed("read", e))?
                 .map(|m| m.metadata),
         };
+        if live.is_none()
+            && let Some(meta) = found.as_ref().filter(|meta| self.owner.inherits(meta))
+            && inherit::adopt(&self.api(), self.owner, self.object, meta).await?
+        {
+            // As it is now, it comes with the watch.
+            return Ok(Applied::Unchanged);
+        }
         let uid = match found {
             Some(meta) if !self.owner.owns(&meta) => return Ok(Applied::Refused(self.conflict())),
             Some(meta) => meta.uid,
@@ -160,11 +169,7 @@ impl Job<'_> {
     async fn generate(&self, values: &[Generated]) -> Result<Applied, Error> {
         let mut body = self.object.body.clone();
         for value in values {
-            let text = match value.form {
-                Form::Uuid => uuid(),
-                Form::Key => key_of_256_bits(),
-            }
-            .map_err(|e| Error::Random(self.object.name.clone(), e))?;
+            let text = made(value.form).map_err(|e| Error::Random(self.object.name.clone(), e))?;
             body["data"][value.key] = base64::engine::general_purpose::STANDARD.encode(text).into();
         }
         let object: DynamicObject = serde_json::from_value(body).map_err(|e| Error::Json(self.object.title(), e))?;
@@ -239,6 +244,14 @@ pub(super) fn is_terminating(status: &kube::core::Status) -> bool {
     let causes = status.details.iter().flat_map(|d| &d.causes);
     let gone = status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces");
     gone || status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
+}
+
+/// A new value.
+pub(super) fn made(form: Form) -> Result<String, rand::rand_core::OsError> {
+    match form {
+        Form::Uuid => uuid(),
+        Form::Key => key_of_256_bits(),
+    }
 }
 
 /// 256 random bits, from the operating system's generator.

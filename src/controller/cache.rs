@@ -7,7 +7,7 @@ use crate::base::object::RETAINED_FOR;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
 use feed::Feed;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -44,7 +44,7 @@ pub(super) enum Touched {
 }
 
 /// The kinds of children, and what is kept of each: only what some part of the operator reads.
-fn children() -> Vec<(ApiResource, Keep)> {
+pub(super) fn children() -> Vec<(ApiResource, Keep)> {
     use kube::Resource;
     fn of<K: Resource<DynamicType = ()>>(keep: Keep) -> (ApiResource, Keep) {
         (ApiResource::erase::<K>(&()), keep)
@@ -65,9 +65,18 @@ fn children() -> Vec<(ApiResource, Keep)> {
     ]
 }
 
+/// What the older operator left of a stack, and nobody of ours has marked: it goes once its heirs are there.
+pub(super) fn left() -> Vec<(ApiResource, Keep)> {
+    vec![
+        (ApiResource::erase::<Deployment>(&()), Keep::Metadata),
+        (ApiResource::erase::<ReplicaSet>(&()), Keep::Metadata),
+        (ApiResource::erase::<Pod>(&()), Keep::Fields(&["status"])),
+    ]
+}
+
 /// How much of a kind is watched.
 #[derive(Clone, Copy)]
-enum Keep {
+pub(super) enum Keep {
     /// The metadata only: nothing else is even sent.
     Metadata,
     /// The metadata and these top-level fields; of a workload's spec also what is compared.
@@ -84,10 +93,13 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Starts a watch for each kind of child in each namespace (none means all), until the token is cancelled.
+    /// Starts a watch for each kind in each namespace (none means all), on what has the labels, until the token is
+    /// cancelled.
     pub(super) fn start(
         client: &Client,
         namespaces: &[String],
+        kinds: Vec<(ApiResource, Keep)>,
+        labels: &str,
         touched: &broadcast::Sender<Touched>,
         stop: &CancellationToken,
     ) -> Arc<Self> {
@@ -96,7 +108,6 @@ impl Cache {
         } else {
             namespaces.iter().cloned().map(Some).collect()
         };
-        let kinds = children();
         let watches = kinds.len() * scopes.len();
         let cache = Arc::new(Self {
             shelves: Mutex::default(),
@@ -106,7 +117,7 @@ impl Cache {
         for (resource, keep) in kinds {
             for namespace in scopes.clone() {
                 let feed = Feed::new(Arc::clone(&cache), resource.clone(), namespace, touched.clone());
-                tokio::spawn(feed.run(client.clone(), keep, stop.clone()));
+                tokio::spawn(feed.run(client.clone(), keep, labels.to_string(), stop.clone()));
             }
         }
         cache

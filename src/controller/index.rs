@@ -1,61 +1,139 @@
 //! All objects of our kinds, over all watched namespaces: what some of them must know of the others.
 
 use super::lock;
-use crate::kind::lmdeployment::LMDeployment;
+#[cfg(test)]
+use crate::base::object::Owner;
+use crate::kind::older::Stack;
 use crate::kind::ollamamodel::OllamaModel;
-use kube::core::DeserializeGuard;
+use crate::kind::takeover;
+use futures::future::{self, BoxFuture};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 /// The stores that the controllers fill, one for each kind and scope.
 #[derive(Default)]
 pub(super) struct Index {
-    stacks: Mutex<Vec<Store<DeserializeGuard<LMDeployment>>>>,
-    models: Mutex<Vec<Store<DeserializeGuard<OllamaModel>>>>,
+    stacks: Mutex<Vec<Stacks>>,
+    models: Mutex<Vec<(Store<DeserializeGuard<OllamaModel>>, Presence)>>,
+}
+
+/// True once the API server has said that it knows no such kind: there is nothing to wait for.
+pub(super) type Presence = watch::Receiver<bool>;
+
+/// Finds a stack by namespace and name.
+type Find = Box<dyn Fn(&str, &str) -> Option<Known> + Send + Sync>;
+/// Waits until all are known.
+type Filled = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The stacks of one kind in one scope, whatever its type is.
+struct Stacks {
+    find: Find,
+    filled: Filled,
+}
+
+/// What others know of a stack.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Its kind, name and uid.
+    pub(super) reference: ObjectReference,
+    /// It is being deleted.
+    pub(super) going: bool,
+    /// The kind whose stack of the same name it takes over.
+    pub(super) takes_over: Option<&'static str>,
+    born: Option<Timestamp>,
+}
+
+impl Known {
+    fn of<S: Stack>(object: &DeserializeGuard<S>) -> Self {
+        let meta = object.meta();
+        let reference = ObjectReference {
+            api_version: Some(S::api_version(&()).into_owned()),
+            kind: Some(S::kind(&()).into_owned()),
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            ..ObjectReference::default()
+        };
+        Self {
+            reference,
+            going: meta.deletion_timestamp.is_some(),
+            takes_over: object.0.as_ref().ok().and_then(takeover::predecessor),
+            born: meta.creation_timestamp.as_ref().map(|t| t.0),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(owner: &Owner, second: i64, takes_over: Option<&'static str>) -> Self {
+        let reference = ObjectReference {
+            kind: Some(owner.kind.clone()),
+            name: Some(owner.name.clone()),
+            uid: Some(owner.uid.clone()),
+            ..ObjectReference::default()
+        };
+        Self {
+            reference,
+            going: false,
+            takes_over,
+            born: Timestamp::from_second(second).ok(),
+        }
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.reference.uid.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.reference.kind.as_deref().unwrap_or_default()
+    }
+
+    /// By which of two that nothing else tells apart, the one that was there first is found.
+    pub(super) fn age(&self) -> (Option<Timestamp>, &str) {
+        (self.born, self.uid())
+    }
 }
 
 impl Index {
-    pub(super) fn add_stacks(&self, store: Store<DeserializeGuard<LMDeployment>>) {
-        lock(&self.stacks).push(store);
+    pub(super) fn add_stacks<S>(&self, store: Store<DeserializeGuard<S>>, absent: Presence)
+    where
+        S: Stack + Resource<Scope = NamespaceResourceScope>,
+    {
+        let waited = store.clone();
+        lock(&self.stacks).push(Stacks {
+            find: Box::new(move |namespace, name| {
+                let reference = ObjectRef::new(name).within(namespace);
+                store.get(&reference).map(|object| Known::of(&*object))
+            }),
+            filled: Box::new(move || Box::pin(filled(waited.clone(), absent.clone()))),
+        });
     }
 
-    pub(super) fn add_models(&self, store: Store<DeserializeGuard<OllamaModel>>) {
-        lock(&self.models).push(store);
+    pub(super) fn add_models(&self, store: Store<DeserializeGuard<OllamaModel>>, absent: Presence) {
+        lock(&self.models).push((store, absent));
     }
 
     /// Returns when every store has listed what there is: what is not in one then does not exist.
     pub(super) async fn filled(&self) {
-        let (stacks, models) = (lock(&self.stacks).clone(), lock(&self.models).clone());
-        for store in stacks {
-            // A store whose controller has ended is never filled, and its process ends.
-            let _ = store.wait_until_ready().await;
-        }
-        for store in models {
-            let _ = store.wait_until_ready().await;
-        }
+        let stacks: Vec<_> = lock(&self.stacks).iter().map(|stacks| (stacks.filled)()).collect();
+        let models = lock(&self.models).clone();
+        future::join_all(stacks).await;
+        future::join_all(models.into_iter().map(|(store, absent)| filled(store, absent))).await;
     }
 
-    /// The uid of the stack of that name, unless it is going.
-    pub(super) fn uid_of_stack(&self, namespace: &str, name: &str) -> Option<String> {
-        let found = self.guarded(namespace, name)?;
-        found.uid().filter(|_| found.meta().deletion_timestamp.is_none())
-    }
-
-    /// The stack of that name.
-    pub(super) fn stack(&self, namespace: &str, name: &str) -> Option<LMDeployment> {
-        self.guarded(namespace, name)?.0.as_ref().ok().cloned()
-    }
-
-    fn guarded(&self, namespace: &str, name: &str) -> Option<Arc<DeserializeGuard<LMDeployment>>> {
-        let reference = ObjectRef::new(name).within(namespace);
-        lock(&self.stacks).iter().find_map(|store| store.get(&reference))
+    /// The stacks of that name: one, or one of each kind.
+    pub(super) fn stacks(&self, namespace: &str, name: &str) -> Vec<Known> {
+        let all = lock(&self.stacks);
+        all.iter().filter_map(|stacks| (stacks.find)(namespace, name)).collect()
     }
 
     /// All models that can be read.
     pub(super) fn models(&self) -> Vec<Arc<DeserializeGuard<OllamaModel>>> {
         let stores = lock(&self.models);
-        let all = stores.iter().flat_map(Store::state);
+        let all = stores.iter().flat_map(|(store, _)| store.state());
         all.filter(|model| model.0.is_ok()).collect()
     }
 
@@ -69,4 +147,17 @@ impl Index {
             .cloned()
             .collect()
     }
+}
+
+/// Returns when the store has listed what there is, or there is no such kind. A store whose controller has ended is never
+/// filled, and its process ends.
+async fn filled<K>(store: Store<DeserializeGuard<K>>, mut absent: Presence)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let gone = async {
+        // The sender lives as long as the controller.
+        let _ = absent.wait_for(|absent| *absent).await;
+    };
+    future::select(Box::pin(store.wait_until_ready()), Box::pin(gone)).await;
 }

@@ -2,11 +2,11 @@
 
 use super::apply::{self, Error};
 use super::targets::{Observed, Reached};
-use super::{Context, finalizer, memory, prune, report};
+use super::{Context, estate, finalizer, inherit, memory, prune, report};
 use crate::base::object::{self, Owner};
 use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
-use crate::kind::{Kind, Outcome};
+use crate::kind::{Kind, Outcome, Refusal};
 use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -77,6 +77,11 @@ where
     }
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
+    // Whoever else has the name must be known before anything is done under it.
+    context.index.filled().await;
+    if let Some(rival) = object.rival(&owner, &live, context) {
+        return yielded(&object, &owner, rival, context).await;
+    }
     let place = (owner.namespace.clone(), owner.name.clone());
     let secrets = match object.secrets() {
         Some(names) => context.wallet.read(&place, &names).await?,
@@ -89,7 +94,11 @@ where
     };
     let mut observed = Observed::default();
     let mut children = 0;
-    if outcome.leftover.is_none() && !outcome.review.issues.iter().any(|i| i.fatal) {
+    let is_sound = !outcome.review.issues.iter().any(|i| i.fatal);
+    if let Some(from) = object.takes_over().filter(|_| is_sound && outcome.leftover.is_none()) {
+        outcome.leftover = inherit::take_over(context, &owner, from, &live).await?;
+    }
+    if is_sound && outcome.leftover.is_none() {
         if K::FINALIZED && !finalizer::ensure::<K>(context, object.meta()).await? {
             return Ok(Action::requeue(CHANGED));
         }
@@ -103,8 +112,9 @@ where
         };
         outcome.review.issues.extend(object.check_live(&seen));
         let desired = object.desired(&seen);
-        let manager = format!("llm-operator/{}", K::kind(&()).to_lowercase());
-        let done = apply::apply(context, &manager, &owner, &desired, &mut live).await?;
+        let held = estate::settle(context, &owner, &desired, &live).await?;
+        let manager = inherit::manager(&owner.kind);
+        let done = apply::apply(context, &manager, &owner, &desired, &held, &mut live).await?;
         if done.terminating {
             return Ok(Action::await_change());
         }
@@ -127,6 +137,29 @@ where
     } else {
         Err(Error::Refused(children))
     }
+}
+
+/// Says who has what the object would need. Its end is told by the watches.
+async fn yielded<K>(object: &K, owner: &Owner, rival: Refusal, context: &Context) -> Result<Action, Error>
+where
+    K: Reached + Resource<Scope = NamespaceResourceScope>,
+{
+    let outcome = Outcome {
+        review: object.check(None, &context.settings),
+        refused: vec![rival],
+        rivaled: true,
+        ..Outcome::default()
+    };
+    let seen = Seen {
+        settings: &context.settings,
+        owner,
+        live: &[],
+        replicas: &[],
+        secrets: &Secrets::default(),
+    };
+    let status = object.status(&seen, &outcome, now());
+    report::report(context, object, owner, &status).await?;
+    Ok(Action::requeue(jittered(context.resync)))
 }
 
 /// Takes what belongs to a former object of that name off the shelf, and says what the first of it is. Its end is told by

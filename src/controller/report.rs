@@ -156,15 +156,13 @@ async fn tell(context: &Context, reference: &ObjectReference, condition: &Condit
 
 /// Tells of something that no condition shows.
 pub(super) async fn note<K: Kind>(context: &Context, object: &K, note: &Note) {
+    tell_of(context, &object.object_ref(&()), note).await;
+}
+
+/// The same of an object that is known by its reference.
+pub(super) async fn tell_of(context: &Context, reference: &ObjectReference, note: &Note) {
     let good = [Reason::Deleted, Reason::Refreshed].contains(&note.reason);
-    publish(
-        context,
-        &object.object_ref(&()),
-        good,
-        &note.reason.name(),
-        &note.message,
-    )
-    .await;
+    publish(context, reference, good, &note.reason.name(), &note.message).await;
 }
 
 /// An event that cannot be written is a line in the log, never a failure.

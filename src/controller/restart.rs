@@ -52,9 +52,11 @@ async fn replace(place: &Place, hung: &Address, context: &Context) -> Result<(),
         "Pod {} took questions and answered none before its models were there; it was replaced",
         hung.pod
     );
-    if let Some(object) = context.index.stack(namespace, stack) {
-        let reason = Reason::Restarted;
-        report::note(context, &object, &Note { reason, message }).await;
+    let reason = Reason::Restarted;
+    let all = context.index.stacks(namespace, stack);
+    // Of several of one name, only one has servers; which one was clear when they were made, and does not matter here.
+    if let Some(known) = all.iter().min_by_key(|known| known.age()) {
+        report::tell_of(context, &known.reference, &Note { reason, message }).await;
     }
     Ok(())
 }

@@ -2,18 +2,20 @@
 
 mod farewell;
 mod models;
+mod rivals;
 
-use super::Context;
 use super::apply::Error;
 use super::cache::Touched;
-use super::index::Index;
+use super::index::{Index, Presence};
+use super::{Context, estate};
 use crate::base::object::Owner;
 use crate::base::seen::Replica;
 use crate::base::settings::Settings;
-use crate::kind::lmdeployment::LMDeployment;
+use crate::kind::older::Stack;
 use crate::kind::ollamamodel::plan::Note;
-use crate::kind::{Kind, Refusal};
-use kube::core::DeserializeGuard;
+use crate::kind::{Kind, Refusal, takeover};
+use kube::Resource;
+use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
 use kube::runtime::reflector::{ObjectRef, Store};
 pub(super) use models::count_unmanaged;
 use serde_json::Value;
@@ -36,8 +38,18 @@ pub(super) trait Reached: Kind {
     /// Its objects are let go only after [`Reached::farewell`].
     const FINALIZED: bool;
 
-    /// Makes the objects of a scope known to all.
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>);
+    /// Makes the objects of a scope known to all; `absent` tells when there is no such kind.
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence);
+
+    /// Who has what this object would need, so that nothing may be done for it; `live` is what bears its name.
+    fn rival(&self, _owner: &Owner, _live: &[DynamicObject], _context: &Context) -> Option<Refusal> {
+        None
+    }
+
+    /// The kind whose stack of the same name this object takes over.
+    fn takes_over(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The objects of this kind that should be looked at again.
     fn reached(
@@ -72,22 +84,35 @@ pub(super) trait Reached: Kind {
     fn forget(namespace: &str, name: &str, context: &Context);
 }
 
-impl Reached for LMDeployment {
+impl<S> Reached for S
+where
+    S: Stack + Resource<Scope = NamespaceResourceScope>,
+{
     const FINALIZED: bool = false;
 
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>) {
-        index.add_stacks(store);
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
+        index.add_stacks(store, absent);
+    }
+
+    fn rival(&self, owner: &Owner, live: &[DynamicObject], context: &Context) -> Option<Refusal> {
+        rivals::refusal(owner, live, &context.index.stacks(&owner.namespace, &owner.name))
+    }
+
+    fn takes_over(&self) -> Option<&'static str> {
+        takeover::predecessor(self)
     }
 
     fn reached(
         touched: &Touched,
-        _: &Store<DeserializeGuard<Self>>,
+        store: &Store<DeserializeGuard<Self>>,
         _: &Settings,
     ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
         let Touched::Child { namespace, stack, .. } = touched else {
             return vec![];
         };
-        vec![ObjectRef::new(stack).within(namespace)]
+        let reference = ObjectRef::new(stack).within(namespace);
+        // Of our kinds, one has a stack of that name.
+        store.get(&reference).map(|_| reference).into_iter().collect()
     }
 
     fn observe(&self, _: &Owner, _: &Context) -> Observed {
@@ -102,11 +127,23 @@ impl Reached for LMDeployment {
         Ok(())
     }
 
-    async fn farewell(&self, _: &Owner, _: &Context) -> Result<Option<Duration>, Error> {
+    async fn farewell(&self, owner: &Owner, context: &Context) -> Result<Option<Duration>, Error> {
+        estate::clear(context, owner).await?;
         Ok(None)
     }
 
+    /// Whoever waited for the name has it now.
     fn forget(namespace: &str, name: &str, context: &Context) {
-        context.wallet.forget(&(namespace.to_string(), name.to_string()));
+        let (namespace, stack) = (namespace.to_string(), name.to_string());
+        if context.index.stacks(&namespace, &stack).is_empty() {
+            context.wallet.forget(&(namespace, stack));
+            return;
+        }
+        // Without a receiver there is nobody left to tell.
+        let _ = context.touched.send(Touched::Child {
+            namespace,
+            stack,
+            pod: false,
+        });
     }
 }

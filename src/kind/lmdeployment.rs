@@ -9,7 +9,7 @@ mod trouble;
 mod wanted;
 mod warnings;
 
-use super::{Kind, Outcome, check_name};
+use super::{Kind, Outcome, check_name, takeover};
 use crate::base::crd::{self, NameRule};
 use crate::base::issue::{Concern, Issue, Review};
 use crate::base::model::ModelName;
@@ -122,34 +122,8 @@ impl Kind for LMDeployment {
     }
 
     fn check(&self, old: Option<&Self>, settings: &Settings) -> Review {
-        let mut review = Review {
-            issues: check_name(self),
-            warnings: vec![],
-        };
-        let allow_unsafe = settings.policy.allow_unsafe_pods;
-        if let Some(ollama) = self.ollama() {
-            review.extend(ollama.check("spec.ollama", old.and_then(Self::ollama), allow_unsafe));
-            if self.listed().is_empty() {
-                review.warn(
-                    Concern::NoEffect,
-                    "spec.ollama.models is empty: nothing is pulled, so nothing answers",
-                );
-            }
-            self.warn_of_never(&mut review);
-        }
-        if let Some(chat) = self.chat() {
-            review.extend(self.check_chat(chat, old, allow_unsafe));
-        }
-        if let Some(tabby) = self.tabby() {
-            let (listed, own) = (self.listed_names(), self.ollama_service());
-            review.extend(tabby.check("spec.tabby", &listed, &own, old.and_then(Self::tabby), allow_unsafe));
-        }
-        let elsewhere = self.chat().is_some_and(|c| c.web.ollama_urls.is_some());
-        if self.ollama().is_none() && self.other_ollama().is_none() && !elsewhere {
-            let issue = Issue::invalid("spec.ollama.enabled", "engine", false, NO_ENGINE);
-            review.issues.push(issue.fatal());
-        }
-        self.warn_of_legacy(&mut review);
+        let mut review = self.review(old, settings);
+        review.issues.extend(takeover::check(self));
         review
     }
 
@@ -204,6 +178,39 @@ fn suspend(object: &mut Object) {
 }
 
 impl LMDeployment {
+    /// Everything that is wrong with the stack, or unwise, whatever its kind is called.
+    pub(super) fn review(&self, old: Option<&Self>, settings: &Settings) -> Review {
+        let mut review = Review {
+            issues: check_name(self),
+            warnings: vec![],
+        };
+        let allow_unsafe = settings.policy.allow_unsafe_pods;
+        if let Some(ollama) = self.ollama() {
+            review.extend(ollama.check("spec.ollama", old.and_then(Self::ollama), allow_unsafe));
+            if self.listed().is_empty() {
+                review.warn(
+                    Concern::NoEffect,
+                    "spec.ollama.models is empty: nothing is pulled, so nothing answers",
+                );
+            }
+            self.warn_of_never(&mut review);
+        }
+        if let Some(chat) = self.chat() {
+            review.extend(self.check_chat(chat, old, allow_unsafe));
+        }
+        if let Some(tabby) = self.tabby() {
+            let (listed, own) = (self.listed_names(), self.ollama_service());
+            review.extend(tabby.check("spec.tabby", &listed, &own, old.and_then(Self::tabby), allow_unsafe));
+        }
+        let elsewhere = self.chat().is_some_and(|c| c.web.ollama_urls.is_some());
+        if self.ollama().is_none() && self.other_ollama().is_none() && !elsewhere {
+            let issue = Issue::invalid("spec.ollama.enabled", "engine", false, NO_ENGINE);
+            review.issues.push(issue.fatal());
+        }
+        self.warn_of_legacy(&mut review);
+        review
+    }
+
     /// True when no pod shall run.
     #[must_use]
     pub fn is_suspended(&self) -> bool {

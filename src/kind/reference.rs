@@ -27,6 +27,7 @@ pub fn reference() -> String {
     page.line("# Reference\n");
     page.line("Every kind and field. This page is generated from the definitions in `crds/`, which `kubectl explain` shows as well.");
     page.line("Fields are filled in, checked and explained in the same words by the webhooks, the operator and `llm-operator validate`.");
+    let mut told: Vec<(Value, &str)> = vec![];
     for form in all() {
         let crd = json!((form.crd)());
         let version = &crd["spec"]["versions"][0];
@@ -39,6 +40,12 @@ pub fn reference() -> String {
             text(schema, "description")
         ));
         page.line(&format!("\n`kubectl get {}` shows {}.", form.plural, columns(version)));
+        let fields = schema["properties"]["spec"].clone();
+        if let Some((_, same)) = told.iter().find(|(other, _)| *other == fields) {
+            page.line(&format!("\nIts fields are those of {same}."));
+            continue;
+        }
+        told.push((fields, form.kind));
         for block in ["spec", "status"] {
             page.block(block, &schema["properties"][block]);
         }

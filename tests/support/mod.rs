@@ -2,6 +2,11 @@
 #![allow(dead_code)] // each test binary compiles this file for itself, and uses a part of it
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that panics says why
 
+use llm_operator::base::object::{Object, Treatment};
+use llm_operator::base::settings::Settings;
+use llm_operator::kind::of;
+use serde_json::Value;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -37,4 +42,46 @@ fn lines<'a>(one: &'a str, other: &'a str) -> impl Iterator<Item = (&'a str, &'a
     let most = one.lines().count().max(other.lines().count());
     let padded = |text: &'a str| text.lines().chain(std::iter::repeat("<no line>"));
     padded(one).zip(padded(other)).take(most)
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        namespace: "llm-operator-system".into(),
+        ..Settings::default()
+    }
+}
+
+/// What a manifest becomes: its warnings, the object with its defaults, the objects made of it.
+pub fn became(name: &str, object: &Value) -> String {
+    let mut object = object.clone();
+    let form = of(&object).unwrap_or_else(|| panic!("{name} is of no kind of ours"));
+    (form.fill)(&mut object);
+    let review = (form.review)(&object, None, &settings()).unwrap();
+    let issues: Vec<String> = review.issues.iter().map(ToString::to_string).collect();
+    assert_eq!(issues, [""; 0], "{name} is refused");
+    let mut out = format!("# What {name} becomes, once its models are there.\n");
+    for warning in review.spoken() {
+        writeln!(out, "# warning: {warning}").unwrap();
+    }
+    out.push_str(&serde_saphyr::to_string(&object).unwrap());
+    if object["metadata"]["namespace"].is_null() {
+        object["metadata"]["namespace"] = "default".into();
+    }
+    object["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
+    for made in (form.render)(&object, &settings()).unwrap() {
+        out.push_str("---\n");
+        out.push_str(&note(&made));
+        out.push_str(&serde_saphyr::to_string(&made.body).unwrap());
+    }
+    out
+}
+
+fn note(object: &Object) -> String {
+    match &object.treatment {
+        Treatment::Generated(values) => {
+            let keys: Vec<&str> = values.iter().map(|v| v.key).collect();
+            format!("# created once, with a generated {}\n", keys.join(", "))
+        }
+        _ => String::new(),
+    }
 }

@@ -61,6 +61,8 @@ app.kubernetes.io/component: controller-manager
 
 {{- /* The operator's settings file: values of the same names. */ -}}
 {{- define "llm-operator.settings" -}}
+kinds:
+  legacyNames: {{ .Values.crds.legacyNames }}
 defaults:
   {{- toYaml .Values.defaults | nindent 2 }}
 models:

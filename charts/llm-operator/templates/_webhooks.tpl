@@ -68,7 +68,7 @@ matchConditions:
 - apiGroups: [llm.geeper.io]
   apiVersions: [v1alpha1]
   operations: [CREATE, UPDATE]
-  resources: [lmdeployments]
+  resources: [{{ include "llm-operator.stacks" . | fromJsonArray | join ", " }}]
   scope: Namespaced
 - apiGroups: [ollama.smithforge.dev]
   apiVersions: [v1alpha1]

@@ -43,7 +43,7 @@ impl OllamaSpec {
         };
         let (live, _) = self.live(seen);
         let ready = live.is_some_and(|live| ready_replicas(live) >= self.replicas());
-        let stays = !self.is_accelerated() && !ready && !finds_no_room(seen.live);
+        let stays = !self.is_accelerated() && !ready && !finds_no_room(seen.live, NAME);
         old.filter(|_| stays).into_iter().chain([new]).collect()
     }
 
@@ -120,13 +120,14 @@ pub(super) fn ready_replicas(workload: &DynamicObject) -> i32 {
 /// as a claim that it has not seen yet, or would not end with the old servers.
 const NO_ROOM: [&str; 4] = ["Insufficient ", "Too many pods", "anti-affinity", "free ports"];
 
-/// True when a server finds no room on any node.
-fn finds_no_room(live: &[DynamicObject]) -> bool {
-    let servers = all::<CorePod>(live).filter(|pod| {
-        let component = pod.labels().get("app.kubernetes.io/component");
-        component.is_some_and(|c| c == NAME)
+/// True when a pod of a component finds no room on any node.
+#[must_use]
+pub fn finds_no_room(live: &[DynamicObject], component: &str) -> bool {
+    let pods = all::<CorePod>(live).filter(|pod| {
+        let label = pod.labels().get("app.kubernetes.io/component");
+        label.is_some_and(|label| label == component)
     });
-    let mut conditions = servers.flat_map(|pod| pod.data["status"]["conditions"].as_array().into_iter().flatten());
+    let mut conditions = pods.flat_map(|pod| pod.data["status"]["conditions"].as_array().into_iter().flatten());
     conditions.any(|c| {
         let message = c["message"].as_str().unwrap_or_default();
         c["type"] == "PodScheduled" && c["reason"] == "Unschedulable" && NO_ROOM.iter().any(|r| message.contains(r))

@@ -1,7 +1,7 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
 use super::{Cache, Keep, Touched, slim};
-use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
+use crate::base::object::DEPLOYMENT;
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
 use kube::discovery::ApiResource;
@@ -41,8 +41,8 @@ impl Feed {
         }
     }
 
-    pub(super) async fn run(mut self, client: Client, keep: Keep, stop: CancellationToken) {
-        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+    pub(super) async fn run(mut self, client: Client, keep: Keep, labels: String, stop: CancellationToken) {
+        let config = watcher::Config::default().labels(&labels);
         let resource = self.resource.clone();
         let stream = match keep {
             Keep::Fields(_) => {

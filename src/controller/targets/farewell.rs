@@ -1,17 +1,16 @@
 //! The end of a model's object: the model goes from its servers with the last object that needs it.
 
 use crate::base::condition::Reason;
-use crate::base::object::{FINALIZER, Owner};
+use crate::base::object::{FINALIZER, Owner, STACKS};
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
 use crate::controller::places::Found;
 use crate::controller::{Context, report};
-use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::plan::{Note, Removal, Wish, removal};
 use crate::kind::ollamamodel::{OllamaModel, Place};
 use crate::ollama::fleet::{Address, News};
 use jiff::SignedDuration;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -95,11 +94,10 @@ fn is_going(model: &OllamaModel, place: &Place, context: &Context) -> bool {
     let Place::Stack(namespace, name) = place else {
         return false;
     };
-    let owners = model.owner_references();
-    context.index.uid_of_stack(namespace, name).is_none_or(|uid| {
-        let mut stacks = owners.iter().filter(|o| o.kind == LMDeployment::kind(&()));
-        stacks.any(|o| o.uid != uid)
-    })
+    let all = context.index.stacks(namespace, name);
+    let stays = |uid: &str| all.iter().any(|stack| !stack.going && stack.uid() == uid);
+    let mut owners = model.owner_references().iter().filter(|o| STACKS.contains(&&*o.kind));
+    !all.iter().any(|stack| !stack.going) || owners.any(|owner| !stays(&owner.uid))
 }
 
 /// Whoever waited for this object to go, because it defined the model otherwise, is looked at again.

@@ -8,7 +8,7 @@ use crate::base::seen::{ModelState, Replica};
 use crate::base::settings::Settings;
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
-use crate::controller::index::Index;
+use crate::controller::index::{Index, Presence};
 use crate::controller::places::Found;
 use crate::controller::{Context, finalizer, memory, report};
 use crate::kind::Refusal;
@@ -29,8 +29,8 @@ const PACE: Duration = Duration::from_secs(5);
 impl Reached for OllamaModel {
     const FINALIZED: bool = true;
 
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>) {
-        index.add_models(store);
+    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
+        index.add_models(store, absent);
     }
 
     fn reached(

@@ -135,7 +135,7 @@ pub struct ModelStatus {
 pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> LMDeploymentStatus {
     let old = stack.status.clone().unwrap_or_default();
     let generation = stack.metadata.generation;
-    let fatal = outcome.review.issues.iter().any(|i| i.fatal);
+    let fatal = outcome.rivaled || outcome.review.issues.iter().any(|i| i.fatal);
     let wanted = stack.wanted(seen);
     let parts = parts(stack, seen);
     let total = parts.iter().map(|p| p.replicas).fold(0, i32::saturating_add);

@@ -2,6 +2,7 @@
 
 use super::OllamaModel;
 use crate::base::condition::{self, Reason, State};
+use crate::base::object::STACKS;
 use crate::base::seen::{Failure, ModelState, Replica, Seen};
 use crate::component::common::PullPolicy;
 use crate::kind::Outcome;
@@ -247,7 +248,9 @@ fn states(
 
 fn no_server(model: &OllamaModel) -> String {
     let target = model.spec.target.clone().unwrap_or_default();
-    let stack = target.deployment_ref.map(|d| format!("of LMDeployment {}", d.name));
+    let stack = target
+        .deployment_ref
+        .map(|d| format!("of {} {}", d.kind.as_deref().unwrap_or(STACKS[0]), d.name));
     let service = target.service.map(|s| format!("behind Service {}", s.name));
     format!(
         "no server {} is running yet",

@@ -5,6 +5,7 @@ use crate::base::crd;
 use crate::base::endpoint::ServerUrl;
 use crate::base::issue::Issue;
 use crate::base::names;
+use crate::base::object::STACKS;
 use crate::base::settings::Settings;
 use kube::ResourceExt;
 use schemars::JsonSchema;
@@ -36,7 +37,7 @@ pub struct Target {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Validate)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentRef {
-    /// Its kind. Default: `LMDeployment`.
+    /// Its kind: `LMDeployment`, `OllamaDeployment` or `Deployment`. Default: `LMDeployment`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(max = 63))]
     pub kind: Option<String>,
@@ -61,7 +62,8 @@ pub struct ServiceRef {
 /// Where the servers of a model are; models at the same place share them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// The pods of a stack: namespace and name.
+    /// The pods of a stack: namespace and name. Of one name there is one, whichever of our kinds it has, and it stays the
+    /// same one when its kind changes.
     Stack(String, String),
     /// The pods behind a Service: namespace, name, port.
     Service(String, String, Option<i32>),
@@ -72,7 +74,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stack(_, name) => write!(f, "LMDeployment {name}"),
+            Self::Stack(_, name) => write!(f, "stack {name}"),
             Self::Service(_, name, _) => write!(f, "Service {name}"),
             Self::Url(url) => write!(f, "{}", url.host()),
         }
@@ -138,8 +140,8 @@ fn names_of(given: [bool; 3]) -> String {
 
 fn check_stack(stack: &DeploymentRef) -> Vec<Issue> {
     let mut issues = vec![];
-    if let Some(kind) = stack.kind.as_deref().filter(|k| *k != STACK) {
-        issues.push(Issue::unsupported("spec.target.deploymentRef.kind", "target", kind, &[STACK]).fatal());
+    if let Some(kind) = stack.kind.as_deref().filter(|k| !STACKS.contains(k)) {
+        issues.push(Issue::unsupported("spec.target.deploymentRef.kind", "target", kind, &STACKS).fatal());
     }
     if !names::is_dns_label(&stack.name, names::LONGEST_NAME) {
         let path = "spec.target.deploymentRef.name";
@@ -161,7 +163,7 @@ fn check_url(url: &str, settings: &Settings) -> Option<Issue> {
     Some(Issue::invalid("spec.target.url", "target-url", url, detail).fatal())
 }
 
-const STACK: &str = "LMDeployment";
+const STACK: &str = STACKS[0];
 const ONE: &str =
     "must name exactly one of deploymentRef, service and url; leave target away for the operator's own Ollama";
 

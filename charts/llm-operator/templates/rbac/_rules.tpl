@@ -2,17 +2,18 @@
        nothing is replaced, so no `update`. RBAC cannot select by label or owner, so what follows holds for every object
        of the kind; the operator itself touches only what it labelled and owns. */ -}}
 {{- define "llm-operator.workloadRules" -}}
+{{- $stacks := include "llm-operator.stacks" . | fromJsonArray }}
 # The stacks. `patch` is for finalizers and annotations (JSON patches); RBAC cannot keep it from the spec, the operator does.
 - apiGroups: [llm.geeper.io]
-  resources: [lmdeployments]
+  resources: [{{ join ", " $stacks }}]
   verbs: [get, list, watch, patch]
 # What the operator found out about them.
 - apiGroups: [llm.geeper.io]
-  resources: [lmdeployments/status]
+  resources: [{{ join "/status, " $stacks }}/status]
   verbs: [patch]
 # Children name their owner with blockOwnerDeletion, which clusters with OwnerReferencesPermissionEnforcement allow only so.
 - apiGroups: [llm.geeper.io]
-  resources: [lmdeployments/finalizers]
+  resources: [{{ join "/finalizers, " $stacks }}/finalizers]
   verbs: [update]
 # The models: children of a stack, and users' own.
 - apiGroups: [ollama.smithforge.dev]
@@ -30,6 +31,10 @@
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]
+# What the older operator left: its pods serve until ours do, and then go with what made them.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get, list, watch, delete]
 # The addresses, the settings and the identity of each component.
 - apiGroups: [""]
   resources: [services, configmaps, serviceaccounts]
@@ -60,6 +65,11 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{- /* The kinds of stacks: LMDeployment, and its older names. */ -}}
+{{- define "llm-operator.stacks" -}}
+{{- if .Values.crds.legacyNames }}["lmdeployments", "ollamadeployments", "deployments"]{{ else }}["lmdeployments"]{{ end }}
 {{- end -}}
 
 {{- define "llm-operator.subject" -}}

@@ -173,7 +173,8 @@ pub(super) async fn remove(kubeconfig: &Path) -> Result<()> {
         "The stack, the operator and their namespaces are gone. The CustomResourceDefinitions are kept, because with them"
     );
     println!("every object of their kinds would go, in all namespaces. To remove them as well:");
-    println!("  kubectl delete crd lmdeployments.llm.geeper.io ollamamodels.ollama.smithforge.dev");
+    println!("  kubectl delete crd lmdeployments.llm.geeper.io ollamadeployments.llm.geeper.io \\");
+    println!("    deployments.llm.geeper.io ollamamodels.ollama.smithforge.dev");
     Ok(())
 }
 
