@@ -189,8 +189,14 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
 
 /// The object as it is once the cluster has done its part: a model is there, a workload has all its replicas.
 fn ready(object: Object) -> Option<DynamicObject> {
-    let replicas = object.body["spec"]["replicas"].clone();
+    let replicas = match object.counted {
+        Some(counted) => counted.start.into(),
+        None => object.body["spec"]["replicas"].clone(),
+    };
     let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
+    if object.counted.is_some() {
+        live.data["spec"]["replicas"] = replicas.clone();
+    }
     live.data["status"] = json!({
         "state": ModelState::Ready, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
     });

@@ -37,6 +37,8 @@ pub enum Reason {
     SecretMissing,
     /// A Secret that the manifest names holds what cannot be used.
     SecretInvalid,
+    /// The autoscaler of a component cannot work, as without metrics.
+    NotScaling,
     /// Every model is on every replica.
     ModelsReady,
     /// No model is named.

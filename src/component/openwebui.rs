@@ -6,8 +6,9 @@ mod rules;
 
 use super::common::persistence::{Volume, fill_kept};
 use super::common::service::fill_service;
-use super::common::{Common, IngressSpec, Persistence, SecretKey, ingress};
+use super::common::{AutoscalingSpec, Common, IngressSpec, Persistence, SecretKey, ingress};
 use crate::base::seen::Seen;
+use kube::core::DynamicObject;
 pub use objects::{Wiring, exists, secret_name};
 pub use rules::schema;
 use schemars::JsonSchema;
@@ -21,6 +22,8 @@ pub const NAME: &str = "openwebui";
 pub const PORT: i32 = 8080;
 /// The size of the claim where the manifest gives none.
 pub const SIZE: &str = "2Gi";
+/// The most servers of a stack.
+const HIGHEST: i32 = 5;
 /// The variable, and the key of the Secret, that signs sessions and encrypts tokens.
 pub const KEY: &str = "WEBUI_SECRET_KEY";
 /// Uploads and caches; with SQLite also accounts and chats.
@@ -42,6 +45,10 @@ pub struct OpenWebuiSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub persistence: Option<Persistence>,
+    /// Whether load decides how many servers run. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub autoscaling: Option<AutoscalingSpec>,
     /// How it is reached from outside. Default: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
@@ -179,10 +186,30 @@ impl OpenWebuiSpec {
         self.common.enabled == Some(true)
     }
 
-    /// Number of servers.
-    #[must_use]
-    pub fn replicas(&self) -> i32 {
+    /// Number of servers, where the manifest decides.
+    fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(1)
+    }
+
+    /// The autoscaler, where load decides.
+    #[must_use]
+    pub fn scaling(&self) -> Option<&AutoscalingSpec> {
+        AutoscalingSpec::on(self.autoscaling.as_ref())
+    }
+
+    /// The most servers there may be, and the field that says so.
+    #[must_use]
+    pub fn most(&self) -> (i32, &'static str) {
+        match self.scaling() {
+            Some(scaling) => (scaling.most(), "autoscaling.maxReplicas"),
+            None => (self.replicas(), "replicas"),
+        }
+    }
+
+    /// Servers that are asked for now, given the workload.
+    #[must_use]
+    pub fn count(&self, live: Option<&DynamicObject>) -> i32 {
+        self.scaling().map_or(self.replicas(), |scaling| scaling.count(live))
     }
 
     /// The image that runs.

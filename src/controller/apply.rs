@@ -1,5 +1,7 @@
 //! One loop that applies what should exist.
 
+mod counts;
+
 use super::{Context, cache, memory};
 use crate::base::condition::Reason;
 use crate::base::hash;
@@ -145,6 +147,11 @@ impl Job<'_> {
     /// gives every field to our manager, so that it can also be taken away again later.
     async fn patch(&self, uid: Option<String>) -> Result<Applied, Error> {
         let mut body = self.object.body.clone();
+        match (self.object.counted, &uid) {
+            (Some(counted), Some(_)) => self.hand_over(counted).await?,
+            (Some(counted), None) => body["spec"]["replicas"] = counted.start.into(),
+            (None, _) => {}
+        }
         if let Some(uid) = uid {
             body["metadata"]["uid"] = uid.into();
         }

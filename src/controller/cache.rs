@@ -8,6 +8,7 @@ use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
 use feed::Feed;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -55,6 +56,7 @@ fn children() -> Vec<(ApiResource, Keep)> {
         of::<StatefulSet>(Keep::Fields(&["status"])),
         of::<PersistentVolumeClaim>(Keep::Fields(&["spec"])),
         of::<Pod>(Keep::Fields(&["status"])),
+        of::<HorizontalPodAutoscaler>(Keep::Fields(&["spec", "status"])),
         of::<OllamaModel>(Keep::Fields(&["status"])),
         of::<Service>(Keep::Metadata),
         of::<ServiceAccount>(Keep::Metadata),
@@ -73,6 +75,9 @@ enum Keep {
     /// The metadata and these top-level fields; of a workload's spec also what is compared.
     Fields(&'static [&'static str]),
 }
+
+/// What it measured last changes four times a minute, and nobody reads it.
+const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
 type Shelf = BTreeMap<(String, String), DynamicObject>;
 
@@ -166,6 +171,11 @@ fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
         Value::Object(kept)
     });
     data.retain(|field, _| fields.contains(&field.as_str()));
+    if resource.kind == AUTOSCALER
+        && let Some(status) = data.get_mut("status").and_then(Value::as_object_mut)
+    {
+        status.retain(|field, _| field == "conditions");
+    }
     if let Some(spec) = spec.filter(|_| !fields.contains(&"spec")) {
         data.insert("spec".into(), spec);
     }

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 /// Group, version, kind and plural of what the tests look at.
-const KINDS: [(&str, &str, &str, &str); 14] = [
+const KINDS: [(&str, &str, &str, &str); 15] = [
     ("llm.geeper.io", "v1alpha1", "LMDeployment", "lmdeployments"),
     ("ollama.smithforge.dev", "v1alpha1", "OllamaModel", "ollamamodels"),
     ("apps", "v1", "Deployment", "deployments"),
@@ -21,6 +21,12 @@ const KINDS: [(&str, &str, &str, &str); 14] = [
     ("", "v1", "Event", "events"),
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    (
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+    ),
     ("coordination.k8s.io", "v1", "Lease", "leases"),
 ];
 

@@ -1,6 +1,6 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
-use super::{Cache, Keep, Touched, slim};
+use super::{AUTOSCALER, Cache, Keep, Touched, slim};
 use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
@@ -93,12 +93,18 @@ impl Feed {
         slim(&mut object, &self.resource, keep);
         let namespace = object.namespace().unwrap_or_default();
         let place = (self.resource.kind.clone(), object.name_any());
-        self.cache
+        let data = (self.resource.kind == AUTOSCALER).then(|| object.data.clone());
+        let before = self
+            .cache
             .lock()
             .entry((namespace.clone(), stack.clone()))
             .or_default()
             .insert(place, object);
-        self.touch(namespace, stack);
+        // An autoscaler that only measured again says nothing new.
+        let same = before.is_some_and(|before| data.is_some_and(|data| data == before.data));
+        if !same {
+            self.touch(namespace, stack);
+        }
     }
 
     fn drop_object(&mut self, object: &DynamicObject) {

@@ -52,6 +52,10 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# How many replicas a component has where load decides.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
 # Who may reach the components, and under which host name.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
