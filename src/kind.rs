@@ -60,6 +60,8 @@ pub struct Outcome {
     pub review: Review,
     /// Names that are taken, and objects that the API server refused, each as a sentence.
     pub refused: Vec<Refusal>,
+    /// Objects of kinds that the cluster does not serve, as `<Kind> <name>`.
+    pub missing: Vec<String>,
     /// What a former object of the same kind and name left and the cluster has not collected yet. Until it has, nothing
     /// is applied: the names are taken by objects that go.
     pub leftover: Option<String>,

@@ -371,6 +371,7 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
                 };
                 states.len() % 2
             ],
+            missing: vec!["HTTPRoute x".into(); states.len() % 3],
         };
         let said = decoded.status(&seen, &outcome, Timestamp::UNIX_EPOCH);
         prop_assert!(!holds_null(&said), "{said}");

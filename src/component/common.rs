@@ -3,6 +3,7 @@
 pub mod autoscaling;
 pub mod bounds;
 pub mod check;
+pub mod gateway;
 pub mod ingress;
 pub mod network;
 pub mod persistence;
@@ -15,6 +16,7 @@ mod volumes;
 use crate::base::seen::Seen;
 use crate::base::{crd, image};
 pub use autoscaling::AutoscalingSpec;
+pub use gateway::GatewaySpec;
 pub use ingress::IngressSpec;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 pub use persistence::{AccessMode, Persistence};

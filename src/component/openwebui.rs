@@ -6,7 +6,7 @@ mod rules;
 
 use super::common::persistence::{Volume, fill_kept};
 use super::common::service::fill_service;
-use super::common::{AutoscalingSpec, Common, IngressSpec, Persistence, SecretKey, ingress};
+use super::common::{AutoscalingSpec, Common, GatewaySpec, IngressSpec, Persistence, SecretKey, gateway, ingress};
 use crate::base::seen::Seen;
 use kube::core::DynamicObject;
 pub use objects::{Wiring, exists, secret_name};
@@ -53,6 +53,10 @@ pub struct OpenWebuiSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub ingress: Option<IngressSpec>,
+    /// How it is reached from outside through a Gateway of the Gateway API. Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub gateway: Option<GatewaySpec>,
     /// Addresses of the Ollama that it asks, such as http://ollama.other.svc:11434. Default: the stack's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 16))]
@@ -222,12 +226,8 @@ impl OpenWebuiSpec {
     /// The address that browsers use, where it is known.
     #[must_use]
     pub fn address(&self) -> Option<String> {
-        let exposed = || {
-            let ingress = ingress::exposure(&self.common, self.ingress.as_ref()).filter(IngressSpec::is_on)?;
-            let host = ingress.host.as_deref().filter(|h| !h.starts_with('*'))?;
-            let scheme = if ingress.tls.is_some() { "https" } else { "http" };
-            Some(format!("{scheme}://{host}"))
-        };
+        let ingress = ingress::exposure(&self.common, self.ingress.as_ref());
+        let exposed = || gateway::address(ingress, self.gateway.as_ref());
         self.url.clone().or_else(exposed)
     }
 

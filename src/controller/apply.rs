@@ -65,6 +65,8 @@ enum Applied {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) refused: Vec<Refusal>,
+    /// What the cluster does not serve, as titles of objects.
+    pub(super) missing: Vec<String>,
     pub(super) terminating: bool,
 }
 
@@ -78,6 +80,10 @@ pub(super) async fn apply(
 ) -> Result<Done, Error> {
     let mut result = Done::default();
     for object in desired {
+        if context.cache.lacks(&object.resource) {
+            result.missing.push(object.title());
+            continue;
+        }
         let before = live.iter().position(|l| is(l, object));
         let job = Job {
             context,

@@ -1,12 +1,15 @@
 //! What lives in the cluster and is ours, by stack: fed by watches on our label, so that reading costs no request.
 
 mod feed;
+mod gateway;
 
 use super::lock;
 use crate::base::object::RETAINED_FOR;
+use crate::component::common::gateway::HttpRoute;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
 use feed::Feed;
+use gateway::Gateway;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
@@ -17,6 +20,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +37,8 @@ pub(super) enum Touched {
         /// It is a pod.
         pod: bool,
     },
+    /// The cluster offers an API that it did not offer before, or the other way round.
+    Offer,
     /// The servers at a place have news.
     Servers(News),
     /// A Service that a model names, or a pod behind it.
@@ -67,6 +73,11 @@ fn children() -> Vec<(ApiResource, Keep)> {
     ]
 }
 
+/// How routes of the Gateway API are addressed.
+fn route() -> ApiResource {
+    ApiResource::erase::<HttpRoute>(&())
+}
+
 /// How much of a kind is watched.
 #[derive(Clone, Copy)]
 enum Keep {
@@ -86,6 +97,8 @@ pub(super) struct Cache {
     shelves: Mutex<HashMap<(String, String), Shelf>>,
     filled: watch::Sender<usize>,
     watches: usize,
+    /// The cluster serves routes of the Gateway API.
+    routes: AtomicBool,
 }
 
 impl Cache {
@@ -102,12 +115,23 @@ impl Cache {
             namespaces.iter().cloned().map(Some).collect()
         };
         let kinds = children();
-        let watches = kinds.len() * scopes.len();
+        // One more finds out whether there is a Gateway API.
+        let watches = kinds.len() * scopes.len() + 1;
         let cache = Arc::new(Self {
             shelves: Mutex::default(),
             filled: watch::Sender::new(0),
             watches,
+            routes: AtomicBool::new(false),
         });
+        let gateway = Gateway {
+            cache: Arc::clone(&cache),
+            client: client.clone(),
+            scopes: scopes.clone(),
+            touched: touched.clone(),
+            routes: None,
+            known: false,
+        };
+        tokio::spawn(gateway.run(stop.clone()));
         for (resource, keep) in kinds {
             for namespace in scopes.clone() {
                 let feed = Feed::new(Arc::clone(&cache), resource.clone(), namespace, touched.clone());
@@ -115,6 +139,25 @@ impl Cache {
             }
         }
         cache
+    }
+
+    /// True when the cluster does not serve objects of that kind.
+    pub(super) fn lacks(&self, resource: &ApiResource) -> bool {
+        *resource == route() && !self.routes.load(Ordering::Relaxed)
+    }
+
+    /// The cluster serves routes from now on; true when it did not before.
+    fn serves_routes(&self) -> bool {
+        !self.routes.swap(true, Ordering::Relaxed)
+    }
+
+    /// There are no routes any more.
+    fn drop_routes(&self) {
+        self.routes.store(false, Ordering::Relaxed);
+        let kind = route().kind;
+        for shelf in self.lock().values_mut() {
+            shelf.retain(|(k, _), _| *k != kind);
+        }
     }
 
     /// Returns when every watch has listed what there is.
@@ -192,6 +235,7 @@ fn claims(spec: &Value) -> Option<Value> {
 pub(super) fn live(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
     let keep = children()
         .into_iter()
+        .chain([(route(), Keep::Fields(&["status"]))])
         .find(|(r, _)| r.kind == resource.kind)
         .map_or(Keep::Metadata, |(_, keep)| keep);
     slim(&mut object, resource, keep);
@@ -204,5 +248,6 @@ pub(super) fn resource(object: &DynamicObject) -> Option<ApiResource> {
     children()
         .into_iter()
         .map(|(resource, _)| resource)
+        .chain([route()])
         .find(|r| r.kind == *kind)
 }

@@ -3,6 +3,7 @@
 mod chat;
 mod claims;
 mod conditions;
+mod exposure;
 mod parts;
 mod status;
 mod trouble;

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 /// Group, version, kind and plural of what the tests look at.
-const KINDS: [(&str, &str, &str, &str); 15] = [
+const KINDS: [(&str, &str, &str, &str); 17] = [
     ("llm.geeper.io", "v1alpha1", "LMDeployment", "lmdeployments"),
     ("ollama.smithforge.dev", "v1alpha1", "OllamaModel", "ollamamodels"),
     ("apps", "v1", "Deployment", "deployments"),
@@ -27,6 +27,8 @@ const KINDS: [(&str, &str, &str, &str); 15] = [
         "HorizontalPodAutoscaler",
         "horizontalpodautoscalers",
     ),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
     ("coordination.k8s.io", "v1", "Lease", "leases"),
 ];
 

@@ -54,3 +54,33 @@ fn what_several_need_the_most_replicas_need() {
         ],
     );
 }
+
+#[test]
+fn a_route_needs_a_gateway_and_a_host() {
+    let tabby = |gateway: &str| {
+        format!("{{ollama: {{models: [codellama:7b-code]}}, tabby: {{enabled: true, gateway: {gateway}}}}}")
+    };
+    refused(
+        &tabby("{}"),
+        &[
+            "spec.tabby.gateway.parentRef.name: Required value: a route needs a Gateway; give its name",
+            "spec.tabby.gateway.host: Required value: a route without a host name would take every host of the Gateway; \
+             give one",
+        ],
+    );
+    refused(
+        &tabby("{parentRef: {name: Web, namespace: my_ns, sectionName: ''}, host: '*.example.com'}"),
+        &[
+            "spec.tabby.gateway.parentRef.sectionName: Invalid value: 0: must be 1 to 253 characters long",
+            "spec.tabby.gateway.parentRef.name: Invalid value: \"Web\": is no name: lower case, digits, - and .",
+            "spec.tabby.gateway.parentRef.namespace: Invalid value: \"my_ns\": is no name: lower case, digits, - and .",
+            "spec.tabby.gateway.host: Invalid value: \"*.example.com\": is not a lower-case host name such as \
+             chat.example.com",
+        ],
+    );
+    // Both may be there, as while one moves from one to the other.
+    accepted(&format!(
+        "{{ollama: {{models: [codellama:7b-code]}}, tabby: {{enabled: true, ingress: {{host: a.example.com}}, gateway: {}}}}}",
+        "{parentRef: {name: web}, host: a.example.com}"
+    ));
+}

@@ -61,6 +61,7 @@ impl OpenWebuiSpec {
         let claim = format!("{}-data", pod.name);
         objects.extend(self.volume().and_then(|v| v.object(seen, NAME, &claim)));
         objects.extend(ingress::object(&pod, self.ingress.as_ref()));
+        objects.extend(self.gateway.as_ref().and_then(|gateway| gateway.object(&pod)));
         if exists(seen) || wiring.start && !wiring.mark.is_awaited(None) {
             objects.extend(self.servers(seen, &mut pod, wiring));
         }

@@ -76,6 +76,9 @@ impl OpenWebuiSpec {
             review.issues.extend(check_bucket(&format!("{path}.storage.s3"), s3));
         }
         review.extend(ingress::check(path, &self.common, self.ingress.as_ref()));
+        review
+            .issues
+            .extend(self.gateway.iter().flat_map(|gateway| gateway.check(path)));
         if let Some(volume) = self.volume() {
             review.issues.extend(volume.check(path, old.and_then(Self::volume)));
         }

@@ -39,6 +39,16 @@ pub fn paths(tools: &[Tool]) -> Result<Vec<PathBuf>> {
     Ok(wanted.iter().map(Binary::path).collect())
 }
 
+/// Where Go keeps the source of a module that the go.mod of the folder `tools/<folder>` pins, downloaded if need be: for
+/// files that are part of a module and not built, such as the definitions of an API.
+///
+/// # Errors
+/// When it cannot be downloaded.
+pub fn source(folder: &str, module: &str) -> Result<PathBuf> {
+    build::check_go()?;
+    build::module_dir(&catalog::folder(folder), module)
+}
+
 fn announce(missing: &[&Binary]) {
     let seconds: u64 = missing.iter().map(|b| b.tool.recipe().seconds).sum();
     let minutes = seconds.div_ceil(60);

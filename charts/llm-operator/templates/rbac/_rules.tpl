@@ -60,6 +60,10 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
   verbs: [get, list, watch, create, patch, delete]
+# The same through a Gateway, in clusters that have the Gateway API. The Gateways themselves are not read.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # Events; a repeated one is patched.
 - apiGroups: [events.k8s.io]
   resources: [events]

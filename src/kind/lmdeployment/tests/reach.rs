@@ -109,3 +109,40 @@ fn a_first_start_is_one_pods_whatever_the_load() {
     let counted = get(&objects, "Deployment", "chat-openwebui").counted.unwrap();
     assert_eq!((counted.least, counted.most), (2, 3));
 }
+
+const ROUTED: &str = "{ollama: {models: [codellama:7b-code]}, tabby: {enabled: true, service: {port: 9000}, gateway: \
+                      {parentRef: {name: web}, host: code.example.com}}}";
+
+#[test]
+fn a_route_leads_to_the_service() {
+    let objects = Cluster::default().desired(&stack(ROUTED));
+    let route = &get(&objects, "HTTPRoute", "chat-tabby-ingress").body;
+    assert_eq!(route["apiVersion"], "gateway.networking.k8s.io/v1");
+    let backend = &route["spec"]["rules"][0]["backendRefs"][0];
+    assert_eq!(
+        (&backend["name"], &backend["port"]),
+        (&json!("chat-tabby"), &json!(9000))
+    );
+    let status = Cluster::default().status(&stack(ROUTED));
+    assert_eq!(status["endpoints"]["tabbyPublic"], "https://code.example.com");
+}
+
+#[test]
+fn what_a_gateway_says_of_the_generation_before_does_not_count() {
+    let answered = |generation: i64, status: &str| {
+        let said = json!([{"type": "Accepted", "status": status, "observedGeneration": generation, "reason": "r", "message": "m"}]);
+        let fields = json!({"metadata": {"generation": 2}, "status": {"parents": [{"conditions": said}]}});
+        let cluster = Cluster::default().with(
+            "gateway.networking.k8s.io/v1",
+            "HTTPRoute",
+            "chat-tabby-ingress",
+            fields,
+        );
+        let status = cluster.status(&stack(ROUTED));
+        let all = status["conditions"].as_array().unwrap();
+        text(&all.iter().find(|c| c["type"] == "Exposed").unwrap()["reason"])
+    };
+    assert_eq!(answered(1, "False"), "RouteWaiting");
+    assert_eq!(answered(2, "False"), "RouteRefused");
+    assert_eq!(answered(2, "True"), "Accepted");
+}

@@ -111,7 +111,7 @@ fn with_c(go: &mut Command, headers: &Path) -> Result<()> {
     packages::require(Need::CompilingOllama)?;
     fs::create_dir_all(headers.join("miniaudio"))?;
     fs::copy(
-        module_dir("github.com/gen2brain/malgo")?.join("miniaudio.h"),
+        module_dir(&Tool::Ollama.module(), "github.com/gen2brain/malgo")?.join("miniaudio.h"),
         headers.join("miniaudio/miniaudio.h"),
     )?;
     let mut include = OsString::from("-I");
@@ -123,8 +123,8 @@ fn with_c(go: &mut Command, headers: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where Go keeps the source of a module that Ollama's go.mod pins, downloaded if need be.
-fn module_dir(module: &str) -> Result<PathBuf> {
+/// Where Go keeps the source of a module that the go.mod in a folder pins, downloaded if need be.
+pub(super) fn module_dir(folder: &Path, module: &str) -> Result<PathBuf> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Download {
@@ -132,7 +132,7 @@ fn module_dir(module: &str) -> Result<PathBuf> {
     }
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])
-        .current_dir(Tool::Ollama.module())
+        .current_dir(folder)
         .env("GOFLAGS", "-mod=readonly")
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -70,6 +70,11 @@ impl Recipe {
     }
 }
 
+/// A folder with a go.mod.
+pub(super) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(name)
+}
+
 impl Tool {
     /// All tools, in the order in which they are best built: what a cluster starts with comes first.
     pub const ALL: &[Tool] = &[
@@ -105,9 +110,7 @@ impl Tool {
 
     /// The folder with the tool's go.mod.
     pub(super) fn module(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tools")
-            .join(self.recipe().module)
+        folder(self.recipe().module)
     }
 
     pub(super) fn recipe(self) -> Recipe {
