@@ -19,8 +19,9 @@ const ASK: &str = r#"for f in /run/netns/*; do
   nsenter --net="$f" ip -o -4 addr show scope global | grep -q " $1/" || continue
   shift
   for to in "$@"; do
-    nsenter --net="$f" timeout 3 bash -c "exec 3<>/dev/tcp/${to%:*}/${to#*:}" 2>/dev/null && echo "$to"
+    nsenter --net="$f" timeout 3 bash -c "exec 3<>/dev/tcp/${to%:*}/${to#*:}" 2>/dev/null && echo "$to" &
   done
+  wait
   exit 0
 done
 exit 9"#;
@@ -47,18 +48,11 @@ pub async fn pods_reach_whom_the_page_says() -> Result<()> {
     }
     stage.stack("chat", &spec(json!({"enabled": true}))).await?;
     super::ready(&stage).await?;
-    let everyone: Vec<&str> = TITLES.iter().map(|(name, _)| *name).collect();
+    let everyone = |_: &Arrows| TITLES.iter().map(|(name, _)| *name).collect();
     let wire = Wire::of(&stage).await?;
 
     // The node has no policies of its own: so whatever is refused later, the enforcer refuses.
-    for arrows in &ARROWS {
-        assert_eq!(
-            wire.reach(&stage, arrows).await?,
-            others(arrows, &everyone),
-            "to {} without an enforcer",
-            arrows.to
-        );
-    }
+    wire.compare(&stage, "without an enforcer", everyone).await?;
     let cloud = CloudCredentials::open(&stage).await?;
     assert_eq!(
         wire.ask(&stage, "openwebui", &[cloud.0]).await?.len(),
@@ -67,16 +61,8 @@ pub async fn pods_reach_whom_the_page_says() -> Result<()> {
     );
 
     let enforcer = Enforcer::start(stage.cluster()).await?;
-    for arrows in &ARROWS {
-        let expected = others(arrows, arrows.default);
-        assert_eq!(
-            wire.reach(&stage, arrows).await?,
-            expected,
-            "to {}:\n{}",
-            arrows.to,
-            enforcer.rules().await
-        );
-    }
+    wire.compare(&stage, "by default", |arrows| arrows.default.to_vec())
+        .await?;
     // What no policy selects reaches them still; what is ours does not, and names are looked up.
     assert_eq!(wire.ask(&stage, STRANGER, &[cloud.0]).await?.len(), 1);
     for (component, _) in TITLES
@@ -99,16 +85,7 @@ pub async fn pods_reach_whom_the_page_says() -> Result<()> {
         .await?;
     super::ready(&stage).await?;
     enforcer.settle().await?;
-    for arrows in &ARROWS {
-        let expected = others(arrows, arrows.from);
-        assert_eq!(
-            wire.reach(&stage, arrows).await?,
-            expected,
-            "to {}:\n{}",
-            arrows.to,
-            enforcer.rules().await
-        );
-    }
+    wire.compare(&stage, "with from", |arrows| arrows.from.to_vec()).await?;
     assert_eq!(
         Wire::of(&stage).await?.addresses,
         wire.addresses,
@@ -120,21 +97,9 @@ pub async fn pods_reach_whom_the_page_says() -> Result<()> {
     stage.gone("NetworkPolicy", "chat-postgres").await?;
     super::ready(&stage).await?;
     enforcer.settle().await?;
-    for arrows in &ARROWS {
-        assert_eq!(
-            wire.reach(&stage, arrows).await?,
-            others(arrows, &everyone),
-            "to {} without policies",
-            arrows.to
-        );
-    }
+    wire.compare(&stage, "without policies", everyone).await?;
     assert_eq!(wire.ask(&stage, "openwebui", &[cloud.0]).await?.len(), 1);
     Ok(())
-}
-
-/// All but the part itself, which needs no network to reach itself.
-fn others<'a>(arrows: &Arrows, all: &[&'a str]) -> BTreeSet<&'a str> {
-    all.iter().copied().filter(|name| *name != arrows.to).collect()
 }
 
 /// A pod that does nothing.
@@ -166,16 +131,29 @@ impl Wire {
         Ok(Self { addresses })
     }
 
-    /// Who of all reaches it.
-    async fn reach(&self, stage: &Stage, arrows: &Arrows) -> Result<BTreeSet<&'static str>> {
-        let to: SocketAddr = format!("{}:{}", self.addresses[arrows.to], arrows.port).parse()?;
-        let mut found = BTreeSet::new();
+    /// Asks everyone for everything, and compares with the page.
+    async fn compare(&self, stage: &Stage, what: &str, expected: impl Fn(&Arrows) -> Vec<&'static str>) -> Result<()> {
+        let all = ARROWS.iter();
+        let to = all.map(|a| Ok(format!("{}:{}", self.addresses[a.to], a.port).parse()?));
+        let to = to.collect::<Result<Vec<SocketAddr>>>()?;
+        let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, _) in TITLES {
-            if name != arrows.to && !self.ask(stage, name, &[to]).await?.is_empty() {
-                found.insert(name);
+            let answers = self.ask(stage, name, &to).await?;
+            for (arrows, to) in ARROWS.iter().zip(&to) {
+                if answers.contains(&to.to_string()) {
+                    found.entry(arrows.to).or_default().insert(name);
+                }
             }
         }
-        Ok(found)
+        for arrows in &ARROWS {
+            let mut found = found.remove(arrows.to).unwrap_or_default();
+            // Nobody needs the network to reach itself.
+            found.remove(arrows.to);
+            let mut expected: BTreeSet<&str> = expected(arrows).into_iter().collect();
+            expected.remove(arrows.to);
+            assert_eq!(found, expected, "to {}, {what}", arrows.to);
+        }
+        Ok(())
     }
 
     /// Which of these addresses the pod reaches.

@@ -71,11 +71,6 @@ impl Enforcer {
     pub async fn settle(&self) -> Result<()> {
         write(&self.cluster, &self.written).await
     }
-
-    /// The rules in force, for a test that explains itself.
-    pub async fn rules(&self) -> String {
-        self.written.lock().await.clone()
-    }
 }
 
 impl Drop for Enforcer {
