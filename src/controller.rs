@@ -111,9 +111,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let (news, heard) = mpsc::unbounded_channel();
     let bounds = config.settings.models.clone();
     let fleet = Fleet::new(crate::ollama::client::http()?, bounds, news, config.models.clone());
-    let watch = |kinds, labels: &str| Cache::start(&config.client, &config.namespaces, kinds, labels, &touched, &stop);
-    let cache = watch(cache::children(), &format!("{MANAGED_BY}={OPERATOR}"));
-    let estate = watch(cache::left(), &format!("{DEPLOYMENT},{MANAGED_BY}!={OPERATOR}"));
+    let watch = |kinds, labels: &str, routes| {
+        Cache::start(&config.client, &config.namespaces, kinds, labels, routes, &touched, &stop)
+    };
+    let cache = watch(cache::children(), &format!("{MANAGED_BY}={OPERATOR}"), true);
+    let estate = watch(cache::left(), &format!("{DEPLOYMENT},{MANAGED_BY}!={OPERATOR}"), false);
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
         index: Index::default(),

@@ -63,6 +63,8 @@ pub struct Outcome {
     pub review: Review,
     /// Names that are taken, and objects that the API server refused, each as a sentence.
     pub refused: Vec<Refusal>,
+    /// Objects of kinds that the cluster does not serve, as `<Kind> <name>`.
+    pub missing: Vec<String>,
     /// What a former object of the same kind and name left and the cluster has not collected yet. Until it has, nothing
     /// is applied: the names are taken by objects that go.
     pub leftover: Option<String>,
@@ -210,8 +212,14 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
 
 /// The object as it is once the cluster has done its part: a model is there, a workload has all its replicas.
 fn ready(object: Object) -> Option<DynamicObject> {
-    let replicas = object.body["spec"]["replicas"].clone();
+    let replicas = match object.counted {
+        Some(counted) => counted.start.into(),
+        None => object.body["spec"]["replicas"].clone(),
+    };
     let mut live: DynamicObject = serde_json::from_value(object.body).ok()?;
+    if object.counted.is_some() {
+        live.data["spec"]["replicas"] = replicas.clone();
+    }
     live.data["status"] = json!({
         "state": ModelState::Ready, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
     });

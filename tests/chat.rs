@@ -5,12 +5,16 @@ mod live;
 
 #[path = "chat/alone.rs"]
 mod alone;
+#[path = "support/arrows.rs"]
+mod arrows;
 #[path = "chat/client.rs"]
 mod client;
 #[path = "chat/many.rs"]
 mod many;
 #[path = "chat/pipelines.rs"]
 mod pipelines;
+#[path = "chat/policies.rs"]
+mod policies;
 #[path = "chat/web.rs"]
 mod web;
 
@@ -38,6 +42,11 @@ fn main() -> ExitCode {
             "pipelines_see_every_question",
             Kind::Node,
             pipelines::pipelines_see_every_question,
+        )
+        .test(
+            "pods_reach_whom_the_page_says",
+            Kind::Node,
+            policies::pods_reach_whom_the_page_says,
         );
     // Each start of Open WebUI takes a processor for ten seconds.
     suite.one_by_one().run()

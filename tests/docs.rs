@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, reason = "helpers of tests are tests, too")]
 
+#[path = "support/arrows.rs"]
+mod arrows;
 #[path = "docs/blocks.rs"]
 mod blocks;
 
@@ -94,6 +96,13 @@ fn the_readme_leads_to_every_page() {
     for page in pages().iter().filter(|page| page.path != "README.md") {
         assert!(readme.text.contains(&format!("({})", page.path)), "{}", page.path);
     }
+}
+
+#[test]
+fn the_arrows_between_pods_are_those_that_are_tested() {
+    let table = arrows::table();
+    let text = page("docs/exposure.md").text;
+    assert!(text.contains(&table), "docs/exposure.md should hold\n{table}");
 }
 
 /// The names in backticks of the lines that `of` picks.

@@ -372,6 +372,7 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
                 states.len() % 2
             ],
             rivaled: states.len() == 4,
+            missing: vec!["HTTPRoute x".into(); states.len() % 3],
         };
         let said = decoded.status(&seen, &outcome, Timestamp::UNIX_EPOCH);
         prop_assert!(!holds_null(&said), "{said}");

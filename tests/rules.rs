@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 #[path = "rules/chat.rs"]
 mod chat;
+#[path = "rules/reach.rs"]
+mod reach;
 
 fn manifest(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"))

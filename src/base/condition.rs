@@ -29,6 +29,12 @@ pub enum Reason {
     Refused,
     /// The namespace is going away.
     NamespaceTerminating,
+    /// The cluster has no Gateway API.
+    GatewayMissing,
+    /// No controller of a Gateway has answered yet.
+    RouteWaiting,
+    /// A controller of a Gateway does not take a route.
+    RouteRefused,
     /// The API server could not be asked, or answered with an error of its own.
     ApiError,
     /// A pod cannot start.
@@ -37,6 +43,8 @@ pub enum Reason {
     SecretMissing,
     /// A Secret that the manifest names holds what cannot be used.
     SecretInvalid,
+    /// The autoscaler of a component cannot work, as without metrics.
+    NotScaling,
     /// Every model is on every replica.
     ModelsReady,
     /// No model is named.

@@ -78,6 +78,19 @@ pub struct Object {
     pub body: Value,
     /// How it is applied.
     pub treatment: Treatment,
+    /// Somebody else decides how many replicas it has: `spec.replicas` is not sent.
+    pub counted: Option<Counted>,
+}
+
+/// The replicas of a workload that somebody else counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The fewest.
+    pub least: i32,
+    /// The most.
+    pub most: i32,
+    /// With how many it begins, where it does not exist yet.
+    pub start: i32,
 }
 
 impl Owner {
@@ -137,6 +150,7 @@ impl Owner {
             name: name.into(),
             body,
             treatment: Treatment::Applied,
+            counted: None,
         }
     }
 
@@ -214,6 +228,16 @@ impl Object {
     #[must_use]
     pub fn generated(mut self, values: Vec<Generated>) -> Self {
         self.treatment = Treatment::Generated(values);
+        self
+    }
+
+    /// The same workload, whose replicas somebody else counts.
+    #[must_use]
+    pub fn counted(mut self, by: Counted) -> Self {
+        if let Some(spec) = self.body["spec"].as_object_mut() {
+            spec.remove("replicas");
+        }
+        self.counted = Some(by);
         self
     }
 

@@ -1,7 +1,9 @@
 //! What every component's spec shares: the common block, its Service, claims, Ingress and policy, and their schema.
 
+pub mod autoscaling;
 pub mod bounds;
 pub mod check;
+pub mod gateway;
 pub mod ingress;
 pub mod network;
 pub mod persistence;
@@ -13,6 +15,8 @@ mod volumes;
 
 use crate::base::seen::Seen;
 use crate::base::{crd, image};
+pub use autoscaling::AutoscalingSpec;
+pub use gateway::GatewaySpec;
 pub use ingress::IngressSpec;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 pub use persistence::{AccessMode, Persistence};

@@ -9,10 +9,11 @@ mod workloads;
 
 use super::common::persistence::{Volume, fill_persistence};
 use super::common::service::fill_service;
-use super::common::{Common, Persistence};
+use super::common::{AutoscalingSpec, Common, Persistence};
 use crate::base::image;
 use crate::base::seen::Seen;
 pub use gate::{GATE_OPENED, Gate};
+use kube::core::DynamicObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,6 +26,8 @@ pub const NAME: &str = "ollama";
 pub const PORT: i32 = 11434;
 /// The size of a claim where the manifest gives none.
 pub const SIZE: &str = "50Gi";
+/// The most servers of a stack.
+const HIGHEST: i32 = 10;
 /// Seconds that running answers get when a pod stops (SIGTERM alone cuts them at once: facts, testbed-images 4).
 pub const DRAIN: i32 = 30;
 
@@ -55,6 +58,10 @@ pub struct OllamaSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub persistence: Option<Persistence>,
+    /// Whether load decides how many servers run. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub autoscaling: Option<AutoscalingSpec>,
     /// GPUs of each server. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
@@ -167,10 +174,27 @@ impl OllamaSpec {
         fill_persistence(block, SIZE);
     }
 
-    /// Number of servers.
-    #[must_use]
-    pub fn replicas(&self) -> i32 {
+    /// Number of servers, where the manifest decides.
+    fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(1)
+    }
+
+    /// The autoscaler, where load decides.
+    #[must_use]
+    pub fn scaling(&self) -> Option<&AutoscalingSpec> {
+        AutoscalingSpec::on(self.autoscaling.as_ref())
+    }
+
+    /// The most servers there may be.
+    #[must_use]
+    pub fn most(&self) -> i32 {
+        self.scaling().map_or(self.replicas(), AutoscalingSpec::most)
+    }
+
+    /// Servers that are asked for now, given the workload.
+    #[must_use]
+    pub fn count(&self, live: Option<&DynamicObject>) -> i32 {
+        self.scaling().map_or(self.replicas(), |scaling| scaling.count(live))
     }
 
     /// The image that runs.

@@ -6,8 +6,9 @@ mod rules;
 
 use super::common::persistence::{Volume, fill_kept};
 use super::common::service::fill_service;
-use super::common::{Common, IngressSpec, Persistence, SecretKey, ingress};
+use super::common::{AutoscalingSpec, Common, GatewaySpec, IngressSpec, Persistence, SecretKey, gateway, ingress};
 use crate::base::seen::Seen;
+use kube::core::DynamicObject;
 pub use objects::{Wiring, exists, secret_name};
 pub use rules::schema;
 use schemars::JsonSchema;
@@ -21,6 +22,8 @@ pub const NAME: &str = "openwebui";
 pub const PORT: i32 = 8080;
 /// The size of the claim where the manifest gives none.
 pub const SIZE: &str = "2Gi";
+/// The most servers of a stack.
+const HIGHEST: i32 = 5;
 /// The variable, and the key of the Secret, that signs sessions and encrypts tokens.
 pub const KEY: &str = "WEBUI_SECRET_KEY";
 /// Uploads and caches; with SQLite also accounts and chats.
@@ -42,10 +45,18 @@ pub struct OpenWebuiSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub persistence: Option<Persistence>,
+    /// Whether load decides how many servers run. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub autoscaling: Option<AutoscalingSpec>,
     /// How it is reached from outside. Default: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub ingress: Option<IngressSpec>,
+    /// How it is reached from outside through a Gateway of the Gateway API. Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub gateway: Option<GatewaySpec>,
     /// Addresses of the Ollama that it asks, such as http://ollama.other.svc:11434. Default: the stack's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 16))]
@@ -179,10 +190,30 @@ impl OpenWebuiSpec {
         self.common.enabled == Some(true)
     }
 
-    /// Number of servers.
-    #[must_use]
-    pub fn replicas(&self) -> i32 {
+    /// Number of servers, where the manifest decides.
+    fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(1)
+    }
+
+    /// The autoscaler, where load decides.
+    #[must_use]
+    pub fn scaling(&self) -> Option<&AutoscalingSpec> {
+        AutoscalingSpec::on(self.autoscaling.as_ref())
+    }
+
+    /// The most servers there may be, and the field that says so.
+    #[must_use]
+    pub fn most(&self) -> (i32, &'static str) {
+        match self.scaling() {
+            Some(scaling) => (scaling.most(), "autoscaling.maxReplicas"),
+            None => (self.replicas(), "replicas"),
+        }
+    }
+
+    /// Servers that are asked for now, given the workload.
+    #[must_use]
+    pub fn count(&self, live: Option<&DynamicObject>) -> i32 {
+        self.scaling().map_or(self.replicas(), |scaling| scaling.count(live))
     }
 
     /// The image that runs.
@@ -195,12 +226,8 @@ impl OpenWebuiSpec {
     /// The address that browsers use, where it is known.
     #[must_use]
     pub fn address(&self) -> Option<String> {
-        let exposed = || {
-            let ingress = ingress::exposure(&self.common, self.ingress.as_ref()).filter(IngressSpec::is_on)?;
-            let host = ingress.host.as_deref().filter(|h| !h.starts_with('*'))?;
-            let scheme = if ingress.tls.is_some() { "https" } else { "http" };
-            Some(format!("{scheme}://{host}"))
-        };
+        let ingress = ingress::exposure(&self.common, self.ingress.as_ref());
+        let exposed = || gateway::address(ingress, self.gateway.as_ref());
         self.url.clone().or_else(exposed)
     }
 

@@ -6,7 +6,7 @@ mod rules;
 
 use super::common::persistence::{Volume, fill_persistence};
 use super::common::service::fill_service;
-use super::common::{Common, IngressSpec, Persistence};
+use super::common::{Common, GatewaySpec, IngressSpec, Persistence, gateway, ingress};
 use crate::base::model::ModelName;
 use crate::base::seen::Seen;
 use config::Models;
@@ -79,6 +79,10 @@ pub struct TabbySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub ingress: Option<IngressSpec>,
+    /// How it is reached from outside through a Gateway of the Gateway API. Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub gateway: Option<GatewaySpec>,
 }
 
 /// What Tabby runs local models on.
@@ -145,6 +149,13 @@ impl TabbySpec {
     #[must_use]
     pub fn elsewhere(&self, own: &str) -> Option<&str> {
         self.ollama_service_name.as_deref().filter(|name| *name != own)
+    }
+
+    /// The address that browsers use, where it is known.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let ingress = ingress::exposure(&self.common, self.ingress.as_ref());
+        gateway::address(ingress, self.gateway.as_ref())
     }
 
     /// Where accounts and indexes are kept, where they are kept.

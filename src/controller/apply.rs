@@ -1,5 +1,7 @@
 //! One loop that applies what should exist.
 
+mod counts;
+
 use super::{Context, cache, inherit, memory};
 use crate::base::condition::Reason;
 use crate::base::hash;
@@ -64,6 +66,8 @@ enum Applied {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) refused: Vec<Refusal>,
+    /// What the cluster does not serve, as titles of objects.
+    pub(super) missing: Vec<String>,
     pub(super) terminating: bool,
 }
 
@@ -78,6 +82,10 @@ pub(super) async fn apply(
 ) -> Result<Done, Error> {
     let mut result = Done::default();
     for object in desired.iter().filter(|object| !held.contains(&object.title())) {
+        if context.cache.lacks(&object.resource) {
+            result.missing.push(object.title());
+            continue;
+        }
         let before = live.iter().position(|l| is(l, object));
         let job = Job {
             context,
@@ -154,6 +162,11 @@ impl Job<'_> {
     /// gives every field to our manager, so that it can also be taken away again later.
     async fn patch(&self, uid: Option<String>) -> Result<Applied, Error> {
         let mut body = self.object.body.clone();
+        match (self.object.counted, &uid) {
+            (Some(counted), Some(_)) => self.hand_over(counted).await?,
+            (Some(counted), None) => body["spec"]["replicas"] = counted.start.into(),
+            (None, _) => {}
+        }
         if let Some(uid) = uid {
             body["metadata"]["uid"] = uid.into();
         }

@@ -1,13 +1,17 @@
 //! What lives in the cluster and is ours, by stack: fed by watches on our label, so that reading costs no request.
 
 mod feed;
+mod gateway;
 
 use super::lock;
 use crate::base::object::RETAINED_FOR;
+use crate::component::common::gateway::HttpRoute;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
 use feed::Feed;
+use gateway::Gateway;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -16,6 +20,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +37,8 @@ pub(super) enum Touched {
         /// It is a pod.
         pod: bool,
     },
+    /// The cluster offers an API that it did not offer before, or the other way round.
+    Offer,
     /// The servers at a place have news.
     Servers(News),
     /// A Service that a model names, or a pod behind it.
@@ -55,6 +62,7 @@ pub(super) fn children() -> Vec<(ApiResource, Keep)> {
         of::<StatefulSet>(Keep::Fields(&["status"])),
         of::<PersistentVolumeClaim>(Keep::Fields(&["spec"])),
         of::<Pod>(Keep::Fields(&["status"])),
+        of::<HorizontalPodAutoscaler>(Keep::Fields(&["spec", "status"])),
         of::<OllamaModel>(Keep::Fields(&["status"])),
         of::<Service>(Keep::Metadata),
         of::<ServiceAccount>(Keep::Metadata),
@@ -74,6 +82,11 @@ pub(super) fn left() -> Vec<(ApiResource, Keep)> {
     ]
 }
 
+/// How routes of the Gateway API are addressed.
+fn route() -> ApiResource {
+    ApiResource::erase::<HttpRoute>(&())
+}
+
 /// How much of a kind is watched.
 #[derive(Clone, Copy)]
 pub(super) enum Keep {
@@ -83,6 +96,9 @@ pub(super) enum Keep {
     Fields(&'static [&'static str]),
 }
 
+/// What it measured last changes four times a minute, and nobody reads it.
+const AUTOSCALER: &str = "HorizontalPodAutoscaler";
+
 type Shelf = BTreeMap<(String, String), DynamicObject>;
 
 /// Everything of ours, by namespace and stack.
@@ -90,16 +106,19 @@ pub(super) struct Cache {
     shelves: Mutex<HashMap<(String, String), Shelf>>,
     filled: watch::Sender<usize>,
     watches: usize,
+    /// The cluster serves routes of the Gateway API.
+    routes: AtomicBool,
 }
 
 impl Cache {
     /// Starts a watch for each kind in each namespace (none means all), on what has the labels, until the token is
-    /// cancelled.
+    /// cancelled; and on routes of the Gateway API, where they are wanted and for as long as the cluster serves them.
     pub(super) fn start(
         client: &Client,
         namespaces: &[String],
         kinds: Vec<(ApiResource, Keep)>,
         labels: &str,
+        routes: bool,
         touched: &broadcast::Sender<Touched>,
         stop: &CancellationToken,
     ) -> Arc<Self> {
@@ -108,12 +127,26 @@ impl Cache {
         } else {
             namespaces.iter().cloned().map(Some).collect()
         };
-        let watches = kinds.len() * scopes.len();
+        // One more finds out whether there is a Gateway API.
+        let watches = kinds.len() * scopes.len() + usize::from(routes);
         let cache = Arc::new(Self {
             shelves: Mutex::default(),
             filled: watch::Sender::new(0),
             watches,
+            routes: AtomicBool::new(false),
         });
+        if routes {
+            let gateway = Gateway {
+                cache: Arc::clone(&cache),
+                client: client.clone(),
+                scopes: scopes.clone(),
+                labels: labels.into(),
+                touched: touched.clone(),
+                routes: None,
+                known: false,
+            };
+            tokio::spawn(gateway.run(stop.clone()));
+        }
         for (resource, keep) in kinds {
             for namespace in scopes.clone() {
                 let feed = Feed::new(Arc::clone(&cache), resource.clone(), namespace, touched.clone());
@@ -121,6 +154,25 @@ impl Cache {
             }
         }
         cache
+    }
+
+    /// True when the cluster does not serve objects of that kind.
+    pub(super) fn lacks(&self, resource: &ApiResource) -> bool {
+        *resource == route() && !self.routes.load(Ordering::Relaxed)
+    }
+
+    /// The cluster serves routes from now on; true when it did not before.
+    fn serves_routes(&self) -> bool {
+        !self.routes.swap(true, Ordering::Relaxed)
+    }
+
+    /// There are no routes any more.
+    fn drop_routes(&self) {
+        self.routes.store(false, Ordering::Relaxed);
+        let kind = route().kind;
+        for shelf in self.lock().values_mut() {
+            shelf.retain(|(k, _), _| *k != kind);
+        }
     }
 
     /// Returns when every watch has listed what there is.
@@ -177,6 +229,11 @@ fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
         Value::Object(kept)
     });
     data.retain(|field, _| fields.contains(&field.as_str()));
+    if resource.kind == AUTOSCALER
+        && let Some(status) = data.get_mut("status").and_then(Value::as_object_mut)
+    {
+        status.retain(|field, _| field == "conditions");
+    }
     if let Some(spec) = spec.filter(|_| !fields.contains(&"spec")) {
         data.insert("spec".into(), spec);
     }
@@ -193,6 +250,7 @@ fn claims(spec: &Value) -> Option<Value> {
 pub(super) fn live(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
     let keep = children()
         .into_iter()
+        .chain([(route(), Keep::Fields(&["status"]))])
         .find(|(r, _)| r.kind == resource.kind)
         .map_or(Keep::Metadata, |(_, keep)| keep);
     slim(&mut object, resource, keep);
@@ -205,5 +263,6 @@ pub(super) fn resource(object: &DynamicObject) -> Option<ApiResource> {
     children()
         .into_iter()
         .map(|(resource, _)| resource)
+        .chain([route()])
         .find(|r| r.kind == *kind)
 }

@@ -150,6 +150,9 @@ fn version(live: &DynamicObject) -> Option<String> {
 /// The uid is part of it: an object that was deleted and made again by someone else is another one.
 fn mark(live: &DynamicObject) -> String {
     let generation = live.metadata.generation.map(|g| format!("g{g}"));
+    // Autoscalers have none before Kubernetes 1.36, and a status that changes four times a minute.
+    let autoscaler = live.types.as_ref().is_some_and(|t| t.kind == "HorizontalPodAutoscaler");
+    let generation = generation.or_else(|| autoscaler.then(|| hash::of(&live.data["spec"])));
     let state = generation.or_else(|| live.resource_version()).unwrap_or_default();
     format!("{}/{state}", live.uid().unwrap_or_default())
 }

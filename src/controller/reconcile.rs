@@ -119,6 +119,7 @@ where
             return Ok(Action::await_change());
         }
         children = done.refused.len();
+        outcome.missing = done.missing;
         outcome.refused = observed.refused.iter().cloned().chain(done.refused).collect();
         prune::prune(context, &owner, &desired, &mut live).await?;
     }

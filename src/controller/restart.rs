@@ -30,7 +30,7 @@ pub(super) fn mind(place: &Place, context: &Arc<Context>) {
     tokio::spawn(async move {
         if context.fleet.reaches_others(&hung.id).await
             && context.restarts.take(&place)
-            && let Err(error) = replace(&place, &hung, &context).await
+            && let Err(error) = Box::pin(replace(&place, &hung, &context)).await
         {
             tracing::warn!(pod = hung.pod, %error, "a server that hangs was not replaced");
         }

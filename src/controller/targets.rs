@@ -107,6 +107,15 @@ where
         store: &Store<DeserializeGuard<Self>>,
         _: &Settings,
     ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
+        if matches!(touched, Touched::Offer) {
+            let asks = |stack: &DeserializeGuard<Self>| stack.0.as_ref().is_ok_and(Self::has_gateway);
+            let state = store.state();
+            return state
+                .iter()
+                .filter(|s| asks(s))
+                .map(|s| ObjectRef::from_obj(&**s))
+                .collect();
+        }
         let Touched::Child { namespace, stack, .. } = touched else {
             return vec![];
         };

@@ -3,6 +3,7 @@
 mod chat;
 mod claims;
 mod conditions;
+mod exposure;
 mod parts;
 mod status;
 mod trouble;
@@ -156,6 +157,8 @@ impl Kind for LMDeployment {
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
         if self.is_suspended() {
+            // An autoscaler would wake what rests.
+            objects.retain(|object| object.resource.kind != "HorizontalPodAutoscaler");
             objects.iter_mut().for_each(suspend);
         }
         objects
@@ -174,6 +177,7 @@ impl Kind for LMDeployment {
 fn suspend(object: &mut Object) {
     if ["Deployment", "StatefulSet"].contains(&object.resource.kind.as_str()) && object.body["spec"].is_object() {
         object.body["spec"]["replicas"] = 0.into();
+        object.counted = None;
     }
 }
 

@@ -7,14 +7,12 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 /// Group, version, kind and plural of what the tests look at.
-const KINDS: [(&str, &str, &str, &str); 17] = [
+const KINDS: [(&str, &str, &str, &str); 19] = [
     ("llm.geeper.io", "v1alpha1", "LMDeployment", "lmdeployments"),
     ("ollama.smithforge.dev", "v1alpha1", "OllamaModel", "ollamamodels"),
     ("llm.geeper.io", "v1alpha1", "OllamaDeployment", "ollamadeployments"),
     ("apps", "v1", "Deployment", "deployments"),
     ("apps", "v1", "ReplicaSet", "replicasets"),
-    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
-    ("coordination.k8s.io", "v1", "Lease", "leases"),
     ("apps", "v1", "StatefulSet", "statefulsets"),
     ("", "v1", "Pod", "pods"),
     ("", "v1", "Service", "services"),
@@ -25,6 +23,15 @@ const KINDS: [(&str, &str, &str, &str); 17] = [
     ("", "v1", "Event", "events"),
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    (
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+    ),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+    ("coordination.k8s.io", "v1", "Lease", "leases"),
 ];
 
 /// The objects of one namespace.

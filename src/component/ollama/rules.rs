@@ -1,12 +1,12 @@
 //! The rules on the block of Ollama, in Rust and, as far as it can say them, in CEL.
 
-use super::{DATA, GATE, Gpu, KvCacheType, NAME, OllamaSpec, models};
+use super::{DATA, GATE, Gpu, HIGHEST, KvCacheType, NAME, OllamaSpec, models};
 use crate::base::crd;
 use crate::base::issue::{Concern, Issue, Review};
 use crate::base::names;
 use crate::base::quantity::Quantity;
 use crate::component::common::check::{self, Subject};
-use crate::component::common::{AccessMode, Common, persistence};
+use crate::component::common::{AccessMode, AutoscalingSpec, Common, autoscaling, persistence};
 use serde_json::{Value, json};
 
 /// Variables that older documents print and Ollama does not read (facts, products 1.2).
@@ -28,6 +28,9 @@ impl OllamaSpec {
         let mut review = check::component(&subject, self);
         let listed = self.models.as_deref().unwrap_or_default();
         review.issues.extend(models::check(path, listed));
+        review
+            .issues
+            .extend(AutoscalingSpec::check(self.autoscaling.as_ref(), path, HIGHEST));
         self.check_storage(path, old, &mut review);
         self.check_typed(path, &mut review);
         if let Some(gpu) = &self.gpu {
@@ -50,7 +53,7 @@ impl OllamaSpec {
         };
         review.issues.extend(volume.check(path, old.and_then(Self::volume)));
         let shared = volume.spec.modes().contains(&AccessMode::ReadWriteMany);
-        if let (Some(claim), true, false) = (&volume.spec.existing_claim, self.replicas() > 1, shared) {
+        if let (Some(claim), true, false) = (&volume.spec.existing_claim, self.most() > 1, shared) {
             let at = format!("{path}.persistence.existingClaim");
             review
                 .issues
@@ -108,12 +111,12 @@ pub(super) fn schema() -> Value {
     let on = "!(has(self.enabled) && !self.enabled)";
     let kept = "has(self.persistence) && has(self.persistence.enabled) && self.persistence.enabled";
     let modes = "(has(self.persistence.accessModes) && self.persistence.accessModes.exists(m, m == 'ReadWriteMany'))";
-    let several =
-        format!("{on} && {kept} && has(self.persistence.existingClaim) && has(self.replicas) && self.replicas > 1");
+    let several = autoscaling::several(&format!("{on} && {kept} && has(self.persistence.existingClaim)"));
     // Access modes do not change, so the old ones need not be looked at.
     let violation = format!("{several} && !{modes}");
     let shared = crd::rule_unless(&violation, &several, ".persistence.existingClaim", SHARED);
     let mut rules = persistence::rules(true);
     rules.extend([shared, crate::component::common::service::rule(on)]);
+    rules.extend(autoscaling::rules(on, HIGHEST));
     rules.into()
 }

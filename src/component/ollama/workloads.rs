@@ -28,23 +28,31 @@ impl OllamaSpec {
         let mut objects = vec![gate.object(seen, &pod.name), pod.service(), headless(seen, &pod)];
         objects.extend(pod.account());
         objects.extend(network::policy(&pod, policy, &wiring));
-        objects.extend(pod.budget(self.replicas()));
+        objects.extend(pod.budget(self.most()));
         objects.extend(self.grown_claims(seen, &pod.name));
         // Last, so that what its pods mount and name exists before them.
         objects.extend(self.workload(seen, &pod));
         objects
     }
 
-    /// The workload, and the one of the other kind for as long as it must stay.
+    /// The workload with its autoscaler, and the one of the other kind for as long as it must stay.
     fn workload(&self, seen: &Seen<'_>, pod: &Pod<'_>) -> Vec<Object> {
         let (new, old) = match self.volume().filter(Volume::is_ours) {
             Some(volume) => (self.stateful_set(seen, pod, volume), kept::<Deployment>(seen, pod)),
             None => (self.deployment(pod), kept::<StatefulSet>(seen, pod)),
         };
-        let (live, _) = self.live(seen);
-        let ready = live.is_some_and(|live| ready_replicas(live) >= self.replicas());
+        let (live, former) = self.live(seen);
+        let ready = live.is_some_and(|live| ready_replicas(live) >= self.count(Some(live)));
         let stays = !self.is_accelerated() && !ready && !finds_no_room(seen.live, NAME);
-        old.filter(|_| stays).into_iter().chain([new]).collect()
+        let mut objects: Vec<Object> = old.filter(|_| stays).into_iter().collect();
+        match self.scaling() {
+            Some(scaling) => {
+                objects.push(scaling.object(pod, &new.resource.kind, false));
+                objects.push(new.counted(scaling.counted(former)));
+            }
+            None => objects.push(new),
+        }
+        objects
     }
 
     /// The live workload of the kind that is wanted now, and that of the other kind.

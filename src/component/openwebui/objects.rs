@@ -57,19 +57,20 @@ impl OpenWebuiSpec {
         let mut objects = vec![if keeps { secret.retained(seen.owner) } else { secret }, pod.service()];
         objects.extend(pod.account());
         objects.extend(network::policy(&pod, policy, &[]));
-        objects.extend(pod.budget(self.replicas()));
+        objects.extend(pod.budget(self.most().0));
         let claim = format!("{}-data", pod.name);
         objects.extend(self.volume().and_then(|v| v.object(seen, NAME, &claim)));
         objects.extend(ingress::object(&pod, self.ingress.as_ref()));
+        objects.extend(self.gateway.as_ref().and_then(|gateway| gateway.object(&pod)));
         if exists(seen) || wiring.start && !wiring.mark.is_awaited(None) {
-            objects.push(self.deployment(seen, &mut pod, wiring));
+            objects.extend(self.servers(seen, &mut pod, wiring));
         }
         objects
     }
 
     /// Never two versions at once, and never two pods on a database that neither has migrated: one of them would crash
     /// (facts, testbed-images 7). So the first pod of a version starts alone, and the others follow when it is Ready.
-    fn deployment(&self, seen: &Seen<'_>, pod: &mut Pod<'_>, wiring: &Wiring) -> Object {
+    fn servers(&self, seen: &Seen<'_>, pod: &mut Pod<'_>, wiring: &Wiring) -> Vec<Object> {
         let content = secret::noted(&pod.annotations).filter(|_| wiring.is_external);
         let version = format!("{}\n{}\n{}", pod.image, wiring.database, json!(content));
         let version = hash::short(&version, 16);
@@ -86,7 +87,15 @@ impl OpenWebuiSpec {
         let replicas = if migrated { self.replicas() } else { 1 };
         let mut object = pod.deployment(replicas, &json!({"type": "Recreate"}), 3600);
         merge(&mut object.body, json!({"metadata": {"annotations": annotations}}));
-        object
+        let Some(scaling) = self.scaling() else {
+            return vec![object];
+        };
+        let kind = object.resource.kind.clone();
+        if migrated {
+            object = object.counted(scaling.counted(None));
+        }
+        // First, so that it does not multiply a pod that must start alone.
+        vec![scaling.object(pod, &kind, !migrated), object]
     }
 
     fn pod<'a>(&'a self, seen: &Seen<'a>, wiring: &Wiring) -> Pod<'a> {

@@ -1,10 +1,10 @@
 //! The rules on the block of Open WebUI, in Rust and, as far as it can say them, in CEL.
 
-use super::{DATA, KEY, NAME, OpenWebuiSpec, S3};
+use super::{DATA, HIGHEST, KEY, NAME, OpenWebuiSpec, S3};
 use crate::base::issue::{Concern, Issue, Review};
 use crate::base::{names, url};
 use crate::component::common::check::{self, Subject};
-use crate::component::common::{ingress, persistence, secret, service};
+use crate::component::common::{AutoscalingSpec, autoscaling, ingress, persistence, secret, service};
 use serde_json::Value;
 
 /// Variables that wire the parts of the stack, or would have the server lie about itself.
@@ -67,12 +67,18 @@ impl OpenWebuiSpec {
             allow_unsafe,
         };
         let mut review = check::component(&subject, self);
+        review
+            .issues
+            .extend(AutoscalingSpec::check(self.autoscaling.as_ref(), path, HIGHEST));
         self.check_addresses(path, &mut review);
         self.check_admin(path, &mut review);
         if let Some(s3) = self.s3() {
             review.issues.extend(check_bucket(&format!("{path}.storage.s3"), s3));
         }
         review.extend(ingress::check(path, &self.common, self.ingress.as_ref()));
+        review
+            .issues
+            .extend(self.gateway.iter().flat_map(|gateway| gateway.check(path)));
         if let Some(volume) = self.volume() {
             review.issues.extend(volume.check(path, old.and_then(Self::volume)));
         }
@@ -145,7 +151,7 @@ impl OpenWebuiSpec {
             }
             return;
         };
-        if self.replicas() <= 1 || volume.is_shared() {
+        if self.most().0 <= 1 || volume.is_shared() {
             return;
         }
         if volume.is_of_one_pod() {
@@ -182,6 +188,8 @@ fn check_bucket(path: &str, s3: &S3) -> Vec<Issue> {
 #[must_use]
 pub fn schema() -> Vec<Value> {
     let mut rules = persistence::rules(false);
-    rules.extend([ingress::rule(), service::rule("has(self.enabled) && self.enabled")]);
+    let on = "has(self.enabled) && self.enabled";
+    rules.extend([ingress::rule(), service::rule(on)]);
+    rules.extend(autoscaling::rules(on, HIGHEST));
     rules
 }

@@ -62,6 +62,7 @@ impl TabbySpec {
                 .and_then(|v| v.object(seen, NAME, &format!("{}-data", pod.name))),
         );
         objects.extend(ingress::object(&pod, self.ingress.as_ref()));
+        objects.extend(self.gateway.as_ref().and_then(|gateway| gateway.object(&pod)));
         objects.extend(start.then(|| pod.deployment(self.replicas(), &json!({"type": "Recreate"}), 1800)));
         objects
     }

@@ -26,6 +26,9 @@ impl TabbySpec {
         self.check_ollama(path, own, &mut review);
         self.check_models(path, listed, self.elsewhere(own).is_some(), &mut review);
         review.extend(ingress::check(path, &self.common, self.ingress.as_ref()));
+        review
+            .issues
+            .extend(self.gateway.iter().flat_map(|gateway| gateway.check(path)));
         self.check_replicas(path, old, &mut review);
         review
     }

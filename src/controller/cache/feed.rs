@@ -1,6 +1,6 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
-use super::{Cache, Keep, Touched, slim};
+use super::{AUTOSCALER, Cache, Keep, Touched, slim};
 use crate::base::object::DEPLOYMENT;
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
@@ -22,6 +22,10 @@ pub(super) struct Feed {
     touched: broadcast::Sender<Touched>,
     listing: Option<HashSet<(String, String)>>,
     filled: bool,
+    /// The kind may not be served, or not yet.
+    optional: bool,
+    /// The last error, which is not told again.
+    said: String,
 }
 
 impl Feed {
@@ -38,7 +42,17 @@ impl Feed {
             touched,
             listing: None,
             filled: false,
+            optional: false,
+            said: String::new(),
         }
+    }
+
+    /// The same for a kind that the cluster may not serve: nobody waits for it, and it is known to be served when it was
+    /// listed.
+    pub(super) fn optional(mut self) -> Self {
+        self.optional = true;
+        self.filled = true;
+        self
     }
 
     pub(super) async fn run(mut self, client: Client, keep: Keep, labels: String, stop: CancellationToken) {
@@ -58,7 +72,13 @@ impl Feed {
         while let Some(result) = stream.next().await {
             match result {
                 Ok(event) => self.take(event, keep),
-                Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it is tried again"),
+                Err(error) => {
+                    let error = error.to_string();
+                    if !self.optional || error != self.said {
+                        tracing::warn!(kind = resource.kind, error, "watch failed; it is tried again");
+                        self.said = error;
+                    }
+                }
             }
         }
     }
@@ -93,12 +113,18 @@ impl Feed {
         slim(&mut object, &self.resource, keep);
         let namespace = object.namespace().unwrap_or_default();
         let place = (self.resource.kind.clone(), object.name_any());
-        self.cache
+        let data = (self.resource.kind == AUTOSCALER).then(|| object.data.clone());
+        let before = self
+            .cache
             .lock()
             .entry((namespace.clone(), stack.clone()))
             .or_default()
             .insert(place, object);
-        self.touch(namespace, stack);
+        // An autoscaler that only measured again says nothing new.
+        let same = before.is_some_and(|before| data.is_some_and(|data| data == before.data));
+        if !same {
+            self.touch(namespace, stack);
+        }
     }
 
     fn drop_object(&mut self, object: &DynamicObject) {
@@ -118,6 +144,9 @@ impl Feed {
     /// What was there before a list and is not in it is gone.
     fn sweep(&mut self) {
         let Some(listing) = self.listing.take() else { return };
+        if self.optional && self.cache.serves_routes() {
+            let _ = self.touched.send(Touched::Offer);
+        }
         let mut gone = vec![];
         let mut shelves = self.cache.lock();
         for ((namespace, stack), shelf) in shelves.iter_mut() {

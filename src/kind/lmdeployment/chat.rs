@@ -59,7 +59,7 @@ impl ChatSpec {
 
     /// True when there are, or may be, several Open WebUI.
     fn is_several(&self) -> bool {
-        self.web.replicas() > 1
+        self.web.most().0 > 1
     }
 
     /// The Redis of the stack, where it runs one.

@@ -1,5 +1,6 @@
 //! The conditions of an `LMDeployment`, in the sense of kstatus.
 
+use super::exposure;
 use super::wanted::Wanted;
 use crate::base::condition::{Reason, State};
 use crate::base::seen::ModelState;
@@ -96,7 +97,9 @@ impl Conditions<'_> {
                 format!("nothing is touched: {issue}"),
             ));
         }
-        self.refused().or_else(|| self.hopeless())
+        self.refused()
+            .or_else(|| exposure::missing(self.outcome).map(|(reason, text)| State::new("Stalled", true, reason, text)))
+            .or_else(|| self.hopeless())
     }
 
     fn refused(&self) -> Option<State> {

@@ -5,6 +5,7 @@ use super::status::ComponentStatus;
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::find;
 use crate::base::seen::Seen;
+use crate::component::common::{AutoscalingSpec, autoscaling};
 use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,6 +22,16 @@ pub(super) struct Part<'a> {
     other: Option<&'a DynamicObject>,
     /// Nothing is wrong with its absence: it waits.
     waits: Option<Wait>,
+    /// What is said of its autoscaler, where load decides how many replicas there are.
+    scaling: Option<State>,
+}
+
+fn scaling(spec: Option<&AutoscalingSpec>, seen: &Seen<'_>, component: &str) -> Option<State> {
+    let trouble = autoscaling::trouble(seen, &format!("{}-{component}", seen.owner.name));
+    spec.map(|_| match trouble {
+        Some(text) => State::new("Scaling", false, Reason::NotScaling, text),
+        None => State::new("Scaling", true, Reason::Accepted, "load decides how many replicas run"),
+    })
 }
 
 /// What a component waits for before its first start.
@@ -37,10 +48,11 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
         let (live, other) = o.live(seen);
         Part {
             name: ollama::NAME,
-            replicas: o.replicas(),
+            replicas: o.count(live),
             live,
             other,
             waits: None,
+            scaling: scaling(o.scaling(), seen, ollama::NAME),
         }
     });
     let mut parts: Vec<Part<'a>> = ollama.into_iter().collect();
@@ -51,6 +63,7 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
             live: find::<Deployment>(seen.live, &format!("{}-{name}", seen.owner.name)),
             other: None,
             waits,
+            scaling: None,
         });
     };
     if let Some(chat) = stack.chat() {
@@ -64,14 +77,20 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
             add(pipelines::NAME, pipelines.replicas(), None);
         }
         let waits = stack.chat_waits(chat, seen).map(Wait::Parts);
-        add(openwebui::NAME, chat.web.replicas(), waits);
+        let live = find::<Deployment>(seen.live, &format!("{}-{}", seen.owner.name, openwebui::NAME));
+        add(openwebui::NAME, chat.web.count(live), waits);
     }
     if let Some(tabby) = stack.tabby() {
         add(tabby::NAME, tabby.replicas(), Some(Wait::Models));
     }
+    let web = stack.chat().and_then(|chat| chat.web.scaling());
+    for part in parts.iter_mut().filter(|part| part.name == openwebui::NAME) {
+        part.scaling = scaling(web, seen, openwebui::NAME);
+    }
     if stack.is_suspended() {
         for part in &mut parts {
             part.replicas = 0;
+            part.scaling = None;
         }
     }
     parts
@@ -118,13 +137,15 @@ impl Part<'_> {
         } else {
             State::new("Available", false, Reason::RollingOut, "replicas are not ready yet")
         };
+        let mut states = vec![state];
+        states.extend(self.scaling.clone());
         ComponentStatus {
             available_replicas: self.count("availableReplicas"),
             ready_replicas: self.count("readyReplicas"),
             updated_replicas: self.count("updatedReplicas"),
             models: None,
             database: None,
-            conditions: Some(condition::merge(&old.unwrap_or_default(), vec![state], generation, now)),
+            conditions: Some(condition::merge(&old.unwrap_or_default(), states, generation, now)),
         }
     }
 

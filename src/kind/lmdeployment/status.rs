@@ -3,6 +3,7 @@
 use super::LMDeployment;
 use super::chat::{ChatSpec, Database};
 use super::conditions::Conditions;
+use super::exposure;
 use super::parts::{Part, parts};
 use super::trouble::trouble;
 use super::wanted::Wanted;
@@ -63,13 +64,13 @@ pub struct LMDeploymentStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub models: Option<Vec<ModelStatus>>,
-    /// Where the components answer inside the cluster.
+    /// Where the components answer inside the cluster and, as `openwebuiPublic` and `tabbyPublic`, outside of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<BTreeMap<String, String>>,
     /// The images that run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_images: Option<BTreeMap<String, String>>,
-    /// Ready, Progressing, Degraded, Valid, `ModelsReady`, Reconciling and Stalled.
+    /// Ready, Progressing, Degraded, Valid, `ModelsReady`, Reconciling and Stalled, and Exposed where a Gateway is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Option<Vec<Condition>>,
@@ -142,7 +143,7 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
     let ready = parts.iter().map(Part::ready).fold(0, i32::saturating_add);
     let settled = parts.iter().all(Part::is_settled);
     let models_ready = wanted.iter().filter(|w| w.state == ModelState::Ready).count();
-    let states = Conditions {
+    let mut states = Conditions {
         outcome,
         wanted: &wanted,
         settled,
@@ -152,9 +153,11 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
         total,
         trouble: stack
             .secret_trouble(seen)
-            .or_else(|| trouble(seen).map(|text| (Reason::PodWaiting, text))),
+            .or_else(|| trouble(seen).map(|text| (Reason::PodWaiting, text)))
+            .or_else(|| exposure::trouble(stack, seen, outcome)),
     }
     .states();
+    states.extend(exposure::state(stack, seen, outcome));
     let component = |name: &str, before: &Option<ComponentStatus>| {
         let part = parts.iter().find(|p| p.name == name)?;
         let before = before.as_ref().and_then(|b| b.conditions.clone());
@@ -249,7 +252,12 @@ fn endpoints(stack: &LMDeployment) -> BTreeMap<String, String> {
         .chat()
         .map(|c| url(openwebui::NAME, c.web.common.port(openwebui::PORT)));
     let tabby = stack.tabby().map(|t| url(tabby::NAME, t.common.port(tabby::PORT)));
-    [ollama, chat, tabby].into_iter().flatten().collect()
+    let public = |component: &str, address: Option<String>| Some((format!("{component}Public"), address?));
+    let outside = [
+        stack.chat().and_then(|c| public(openwebui::NAME, c.web.address())),
+        stack.tabby().and_then(|t| public(tabby::NAME, t.address())),
+    ];
+    [ollama, chat, tabby].into_iter().chain(outside).flatten().collect()
 }
 
 fn images(stack: &LMDeployment, seen: &Seen<'_>) -> BTreeMap<String, String> {

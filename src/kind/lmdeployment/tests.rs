@@ -13,6 +13,8 @@ use kube::core::DynamicObject;
 
 #[cfg(test)]
 mod chat;
+#[cfg(test)]
+mod reach;
 
 fn stack(spec: &str) -> LMDeployment {
     let spec: Value = serde_saphyr::from_str(spec).unwrap();

@@ -22,6 +22,7 @@ pub mod network;
 pub mod operator;
 pub mod packages;
 mod pki;
+pub mod policies;
 pub mod registry;
 pub mod state;
 mod sysctl;

@@ -13,24 +13,12 @@ pub use catalog::Tool;
 
 use crate::dirs;
 
-/// The name of the folder that is kept beside a binary.
-const FOLDER: &str = "files";
-
 /// The path of a tool's binary, built first if this machine does not have this version yet.
 ///
 /// # Errors
 /// When a build tool is missing or the build fails; the text says what to do.
 pub fn path(tool: Tool) -> Result<PathBuf> {
     Ok(paths(&[tool])?.remove(0))
-}
-
-/// The folder of a tool's origin that is kept beside its binary, such as definitions of kinds; the tool is built first if
-/// need be.
-///
-/// # Errors
-/// As [`path`].
-pub fn folder(tool: Tool) -> Result<PathBuf> {
-    Ok(path(tool)?.with_file_name(FOLDER))
 }
 
 /// The paths of several tools' binaries in the order asked for, with a line of progress on stderr for each
@@ -49,6 +37,16 @@ pub fn paths(tools: &[Tool]) -> Result<Vec<PathBuf>> {
         binary.build(&format!("{} of {}", n + 1, missing.len()))?;
     }
     Ok(wanted.iter().map(Binary::path).collect())
+}
+
+/// Where Go keeps the source of a module that the go.mod of the folder `tools/<folder>` pins, downloaded if need be: for
+/// files that are part of a module and not built, such as the definitions of an API.
+///
+/// # Errors
+/// When it cannot be downloaded.
+pub fn source(folder: &str, module: &str) -> Result<PathBuf> {
+    build::check_go()?;
+    build::module_dir(&catalog::folder(folder), module)
 }
 
 fn announce(missing: &[&Binary]) {

@@ -57,9 +57,17 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# How many replicas a component has where load decides.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
 # Who may reach the components, and under which host name.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+# The same through a Gateway, in clusters that have the Gateway API. The Gateways themselves are not read.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
 # Events; a repeated one is patched.
 - apiGroups: [events.k8s.io]

@@ -5,6 +5,7 @@ use super::{ChatSpec, Database, PATH};
 use crate::base::crd;
 use crate::base::issue::{Concern, Issue, Review};
 use crate::base::model::ModelName;
+use crate::component::common::autoscaling;
 use crate::component::openwebui;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -91,8 +92,8 @@ impl LMDeployment {
                     SEVERAL_DATABASE,
                 )
             } else {
-                let at = format!("{PATH}.replicas");
-                Issue::invalid(at, "started-on-sqlite", chat.web.replicas(), STARTED_ON_SQLITE)
+                let (most, field) = chat.web.most();
+                Issue::invalid(format!("{PATH}.{field}"), "started-on-sqlite", most, STARTED_ON_SQLITE)
             };
             review.issues.push(issue.fatal());
         }
@@ -135,7 +136,7 @@ fn embeds(name: &ModelName) -> bool {
 
 /// What CEL can say of it.
 pub(super) fn schema() -> Value {
-    let several = "has(self.enabled) && self.enabled && has(self.replicas) && self.replicas > 1";
+    let several = autoscaling::several("has(self.enabled) && self.enabled");
     let off = |block: &str| format!("has(self.{block}) && has(self.{block}.enabled) && !self.{block}.enabled");
     let redis = format!(
         "{several} && {} && !has(self.redis.url) && !has(self.redis.urlSecretRef)",

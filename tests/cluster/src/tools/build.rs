@@ -80,22 +80,8 @@ pub(super) fn build(tool: Tool, into: &Path, lock: File) -> Result<()> {
         bail!("{}", failure(tool, &log));
     }
     fs::remove_file(log)?;
-    if let (Some(origin), Some(folder)) = (recipe.origin, recipe.folder) {
-        copy(&module_dir(tool, origin)?.join(folder), &into.join(super::FOLDER))?;
-    }
     if headers.exists() {
         fs::remove_dir_all(headers)?;
-    }
-    Ok(())
-}
-
-/// Copies the files of a folder.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let entry = entry?;
-        // Files of the module cache are read-only, and so would be their copies: nobody could tidy up.
-        fs::write(to.join(entry.file_name()), fs::read(entry.path())?)?;
     }
     Ok(())
 }
@@ -125,7 +111,7 @@ fn with_c(go: &mut Command, headers: &Path) -> Result<()> {
     packages::require(Need::CompilingOllama)?;
     fs::create_dir_all(headers.join("miniaudio"))?;
     fs::copy(
-        module_dir(Tool::Ollama, "github.com/gen2brain/malgo")?.join("miniaudio.h"),
+        module_dir(&Tool::Ollama.module(), "github.com/gen2brain/malgo")?.join("miniaudio.h"),
         headers.join("miniaudio/miniaudio.h"),
     )?;
     let mut include = OsString::from("-I");
@@ -137,8 +123,8 @@ fn with_c(go: &mut Command, headers: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where Go keeps the source of a module that a tool's go.mod pins, downloaded if need be.
-fn module_dir(tool: Tool, module: &str) -> Result<PathBuf> {
+/// Where Go keeps the source of a module that the go.mod in a folder pins, downloaded if need be.
+pub(super) fn module_dir(folder: &Path, module: &str) -> Result<PathBuf> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Download {
@@ -146,7 +132,7 @@ fn module_dir(tool: Tool, module: &str) -> Result<PathBuf> {
     }
     let output = Command::new("go")
         .args(["mod", "download", "-json", module])
-        .current_dir(tool.module())
+        .current_dir(folder)
         .env("GOFLAGS", "-mod=readonly")
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

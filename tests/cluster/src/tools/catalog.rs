@@ -43,8 +43,6 @@ pub(super) struct Recipe {
     pub seconds: u64,
     /// What the linker sets, in place of nothing.
     ldflags: &'static str,
-    /// A folder of the origin's that is kept beside the binary.
-    pub folder: Option<&'static str>,
 }
 
 impl Recipe {
@@ -56,7 +54,6 @@ impl Recipe {
             origin: None,
             seconds,
             ldflags: "-ldflags=-s -w",
-            folder: None,
         }
     }
 
@@ -72,6 +69,11 @@ impl Recipe {
         // Stamping a version control state would make the binary depend on the clone it is built in.
         ["-trimpath", "-buildvcs=false", self.ldflags]
     }
+}
+
+/// A folder with a go.mod.
+pub(super) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(name)
 }
 
 impl Tool {
@@ -110,9 +112,7 @@ impl Tool {
 
     /// The folder with the tool's go.mod.
     pub(super) fn module(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tools")
-            .join(self.recipe().module)
+        folder(self.recipe().module)
     }
 
     pub(super) fn recipe(self) -> Recipe {
@@ -166,10 +166,9 @@ impl Tool {
                 30,
             )
             .from("github.com/helm-unittest/helm-unittest"),
-            Tool::CertManager => Recipe {
-                folder: Some("deploy/crds"),
-                ..Recipe::new("cert-manager", "cert-manager", ".", 160).from("github.com/cert-manager/cert-manager")
-            },
+            Tool::CertManager => {
+                Recipe::new("cert-manager", "cert-manager", ".", 160).from("github.com/cert-manager/cert-manager")
+            }
             Tool::Ollama => Recipe {
                 // Without it /api/version says 0.0.0. A test holds it to the version in go.mod.
                 ldflags: "-ldflags=-s -w -X github.com/ollama/ollama/version.Version=0.24.0",
