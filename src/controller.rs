@@ -2,6 +2,7 @@
 
 mod apply;
 mod cache;
+mod clues;
 mod finalizer;
 mod index;
 mod memory;
@@ -12,6 +13,7 @@ mod reconcile;
 mod report;
 mod restart;
 mod targets;
+mod waits;
 mod wallet;
 
 use crate::base::settings::Settings;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use targets::Reached;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use waits::Waits;
 use wallet::Wallet;
 
 /// How many objects of a kind are reconciled at a time.
@@ -76,6 +79,7 @@ struct Context {
     index: Index,
     places: Places,
     restarts: Restarts,
+    waits: Waits,
     touched: broadcast::Sender<Touched>,
     recorder: kube::runtime::events::Recorder,
     resync: Duration,
@@ -91,13 +95,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let (touched, _) = broadcast::channel(TOUCHES);
     let (news, heard) = mpsc::unbounded_channel();
     let bounds = config.settings.models.clone();
-    let fleet = Fleet::new(crate::ollama::client::http()?, bounds, news, config.models.clone());
+    let http = crate::ollama::client::http()?;
+    let fleet = Fleet::new(http.clone(), bounds, news, config.models.clone());
     let cache = Cache::start(&config.client, &config.namespaces, &touched, &stop);
     let context = Arc::new(Context {
         recorder: report::recorder(&config.client, &config.pod),
         index: Index::default(),
         places: Places::new(&config.client, Arc::clone(&cache), &touched),
         restarts: Restarts::default(),
+        waits: Waits::new(&config.client, Arc::clone(&cache), http, &touched),
         touched: touched.clone(),
         wallet: Wallet::new(config.client.clone(), touched.clone()),
         client: config.client,

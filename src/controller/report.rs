@@ -157,7 +157,7 @@ async fn tell(context: &Context, reference: &ObjectReference, condition: &Condit
 
 /// Tells of something that no condition shows.
 pub(super) async fn note<K: Kind>(context: &Context, object: &K, note: &Note) {
-    let good = [Reason::Deleted, Reason::Refreshed].contains(&note.reason);
+    let good = [Reason::Deleted, Reason::Refreshed, Reason::Retained].contains(&note.reason);
     publish(
         context,
         &object.object_ref(&()),

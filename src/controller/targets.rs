@@ -2,18 +2,19 @@
 
 mod farewell;
 mod models;
+mod stacks;
 
 use super::Context;
 use super::apply::Error;
 use super::cache::Touched;
 use super::index::Index;
 use crate::base::object::Owner;
-use crate::base::seen::Replica;
+use crate::base::seen::{Other, Replica};
 use crate::base::settings::Settings;
-use crate::kind::lmdeployment::LMDeployment;
 use crate::kind::ollamamodel::plan::Note;
 use crate::kind::{Kind, Refusal};
-use kube::core::DeserializeGuard;
+use jiff::Timestamp;
+use kube::core::{DeserializeGuard, DynamicObject};
 use kube::runtime::reflector::{ObjectRef, Store};
 pub(super) use models::count_unmanaged;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub(super) struct Observed {
     pub(super) refused: Vec<Refusal>,
     /// What is worth an event.
     pub(super) notes: Vec<Note>,
+    /// What an Ollama answers that is not the object's own, while it waits for that.
+    pub(super) other: Option<Other>,
 }
 
 /// What a kind is reached by, and what it reads before deciding.
@@ -47,7 +50,10 @@ pub(super) trait Reached: Kind {
     ) -> Vec<ObjectRef<DeserializeGuard<Self>>>;
 
     /// What the servers report of the object, and the work that it starts; nothing for kinds without servers.
-    fn observe(&self, owner: &Owner, context: &Context) -> Observed;
+    fn observe(&self, owner: &Owner, live: &[DynamicObject], context: &Context) -> Observed;
+
+    /// When to look again although nothing was touched; `None` for the usual pause.
+    fn again(&self, observed: &Observed, status: &Value, now: Timestamp) -> Option<Duration>;
 
     /// The status to write: what changes often is held back for a moment.
     fn calm(&self, status: Value, context: &Context) -> Value;
@@ -68,45 +74,6 @@ pub(super) trait Reached: Kind {
         context: &Context,
     ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
 
-    /// An object of that name is gone: whatever was kept for it is dropped.
-    fn forget(namespace: &str, name: &str, context: &Context);
-}
-
-impl Reached for LMDeployment {
-    const FINALIZED: bool = false;
-
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>) {
-        index.add_stacks(store);
-    }
-
-    fn reached(
-        touched: &Touched,
-        _: &Store<DeserializeGuard<Self>>,
-        _: &Settings,
-    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
-        let Touched::Child { namespace, stack, .. } = touched else {
-            return vec![];
-        };
-        vec![ObjectRef::new(stack).within(namespace)]
-    }
-
-    fn observe(&self, _: &Owner, _: &Context) -> Observed {
-        Observed::default()
-    }
-
-    fn calm(&self, status: Value, _: &Context) -> Value {
-        status
-    }
-
-    async fn conclude(&self, _: &Owner, _: &Observed, _: &Value, _: &Context) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn farewell(&self, _: &Owner, _: &Context) -> Result<Option<Duration>, Error> {
-        Ok(None)
-    }
-
-    fn forget(namespace: &str, name: &str, context: &Context) {
-        context.wallet.forget(&(namespace.to_string(), name.to_string()));
-    }
+    /// An object of that name is gone: whatever was kept for it is dropped. `known` the first time that this is told.
+    fn forget(namespace: &str, name: &str, known: bool, context: &Context);
 }

@@ -118,6 +118,8 @@ impl Pod<'_> {
             "env": self.variables(),
             "volumeMounts": joined(&self.mounts, common.volume_mounts.as_ref()),
             "resources": self.resources,
+            // Its last words are then in the status of the pod, from where they are told.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "securityContext": {
                 "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
             },

@@ -24,10 +24,11 @@ pub(super) struct Part<'a> {
 }
 
 /// What a component waits for before its first start.
-#[derive(Clone, Copy)]
 enum Wait {
     /// Its models.
     Models,
+    /// An Ollama that is not the stack's own; why, in words.
+    Other(Reason, String),
     /// Other parts of the stack; which, in words.
     Parts(&'static str),
 }
@@ -67,7 +68,13 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
         add(openwebui::NAME, chat.web.replicas(), waits);
     }
     if let Some(tabby) = stack.tabby() {
-        add(tabby::NAME, tabby.replicas(), Some(Wait::Models));
+        let other = stack.tabby_waits(seen).map(|(reason, text)| Wait::Other(reason, text));
+        let waits = if stack.other_ollama().is_some() {
+            other
+        } else {
+            Some(Wait::Models)
+        };
+        add(tabby::NAME, tabby.replicas(), waits);
     }
     if stack.is_suspended() {
         for part in &mut parts {
@@ -98,7 +105,7 @@ impl Part<'_> {
 
     /// It is not there, since its models are not.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.waits, Some(Wait::Models)) && self.live.is_none()
+        matches!(self.waits, Some(Wait::Models | Wait::Other(..))) && self.live.is_none()
     }
 
     pub(super) fn status(
@@ -109,10 +116,11 @@ impl Part<'_> {
     ) -> ComponentStatus {
         let state = if self.is_settled() {
             State::new("Available", true, Reason::Reconciled, "all replicas are ready")
-        } else if let Some(wait) = self.waits.filter(|_| self.live.is_none()) {
+        } else if let Some(wait) = self.waits.as_ref().filter(|_| self.live.is_none()) {
             let (reason, text) = match wait {
                 Wait::Models => (Reason::Pulling, "waits for its models"),
-                Wait::Parts(text) => (Reason::RollingOut, text),
+                Wait::Other(reason, text) => (*reason, text.as_str()),
+                Wait::Parts(text) => (Reason::RollingOut, *text),
             };
             State::new("Available", false, reason, text)
         } else {
