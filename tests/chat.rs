@@ -7,10 +7,14 @@ mod live;
 mod alone;
 #[path = "chat/client.rs"]
 mod client;
+#[path = "chat/life.rs"]
+mod life;
 #[path = "chat/many.rs"]
 mod many;
 #[path = "chat/pipelines.rs"]
 mod pipelines;
+#[path = "chat/s3.rs"]
+mod s3;
 #[path = "chat/web.rs"]
 mod web;
 
@@ -38,6 +42,16 @@ fn main() -> ExitCode {
             "pipelines_see_every_question",
             Kind::Node,
             pipelines::pipelines_see_every_question,
+        )
+        .test(
+            "uploads_are_in_a_bucket_and_nowhere_else",
+            Kind::Node,
+            s3::uploads_are_in_a_bucket_and_nowhere_else,
+        )
+        .test(
+            "a_whole_stack_lives_and_leaves_its_data",
+            Kind::Node,
+            life::a_whole_stack_lives_and_leaves_its_data,
         );
     // Each start of Open WebUI takes a processor for ten seconds.
     suite.one_by_one().run()

@@ -82,6 +82,16 @@ fn main() -> ExitCode {
             tabby::tabby_finds_its_data_again,
         )
         .test(
+            "tabby_waits_for_the_ollama_of_others",
+            Kind::Node,
+            tabby::tabby_waits_for_the_ollama_of_others,
+        )
+        .test(
+            "claims_grow_where_their_class_lets_them",
+            Kind::Node,
+            storage::claims_grow_where_their_class_lets_them,
+        )
+        .test(
             "pods_that_cannot_run_are_told_of",
             Kind::Node,
             trouble::pods_that_cannot_run_are_told_of,

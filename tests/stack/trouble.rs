@@ -101,7 +101,10 @@ pub async fn pods_that_cannot_run_are_told_of() -> Result<()> {
         (
             json!({"volumes": [{"name": "x", "secret": {"secretName": "gone"}}], "volumeMounts": [{"name": "x", "mountPath": "/x"}]}),
             "PodWaiting",
-            vec!["FailedMount", "secret \"gone\" not found"],
+            vec![
+                "FailedMount",
+                "secret \"gone\" not found; make it, or correct spec.ollama.volumes",
+            ],
         ),
         (
             json!({"persistence": {"enabled": true, "existingClaim": "mine"}}),

@@ -84,11 +84,15 @@ pub(super) fn path(object: &DynamicObject) -> &'static str {
     }
 }
 
-/// What was said last in an event about the object; a warning counts more.
+/// What was said last in an event about the object; a warning counts more. Events outlive what they are about, so one of
+/// that name that is gone does not count.
 fn told<'a>(seen: &Seen<'a>, about: &str, name: &str, is: impl Fn(&str) -> bool) -> Option<&'a DynamicObject> {
+    let named = |o: &&DynamicObject| o.name_any() == name && o.types.as_ref().is_some_and(|t| t.kind == about);
+    let uid = seen.live.iter().find(named).and_then(ResourceExt::uid);
     let events = all::<Event>(seen.live).filter(|event| {
         let of = &event.data["involvedObject"];
-        of["kind"] == about && of["name"] == name && is(text(&event.data["reason"]))
+        let former = uid.as_ref().is_some_and(|uid| of["uid"] != uid.as_str());
+        of["kind"] == about && of["name"] == name && !former && is(text(&event.data["reason"]))
     });
     let rank = |event: &&DynamicObject| {
         let at = ["lastTimestamp", "eventTime", "firstTimestamp"];

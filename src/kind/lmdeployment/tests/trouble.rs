@@ -128,7 +128,10 @@ fn a_configuration_that_does_not_exist() {
     let cluster = event(cluster, ("Pod", "a"), "FailedMount", "secret \"keys\" not found\nmore");
     assert_eq!(
         said(&cluster),
-        told("PodWaiting", "Pod a: FailedMount: secret \"keys\" not found")
+        told(
+            "PodWaiting",
+            "Pod a: FailedMount: secret \"keys\" not found; make it, or correct spec.ollama.volumes"
+        )
     );
 }
 

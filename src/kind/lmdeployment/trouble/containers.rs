@@ -53,9 +53,12 @@ fn of(seen: &Seen<'_>, pod: &DynamicObject, container: &Value, path: &str) -> Op
         harmless if HARMLESS.contains(&harmless) => {
             let event = told(seen, "Pod", &pod.name_any(), |reason| PREPARING.contains(&reason))?;
             let cause = words::line(text(&event.data["message"]));
+            let way_out = cause
+                .contains("not found")
+                .then(|| format!("make it, or correct {path}.volumes"));
             Some((
                 Reason::PodWaiting,
-                words::sentence(text(&event.data["reason"]), cause, None),
+                words::sentence(text(&event.data["reason"]), cause, way_out),
             ))
         }
         _ => Some((

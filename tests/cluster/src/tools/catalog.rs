@@ -26,6 +26,7 @@ pub enum Tool {
     HelmUnittest,
     Etcdctl,
     Tabby,
+    Versitygw,
 }
 
 /// How a tool is made.
@@ -91,6 +92,7 @@ impl Tool {
         Tool::HelmUnittest,
         Tool::Etcdctl,
         Tool::Tabby,
+        Tool::Versitygw,
     ];
 
     /// The name on the command line and in the cache.
@@ -137,6 +139,13 @@ impl Tool {
             Tool::Coredns => Recipe::new("coredns", "coredns", ".", 60).from("github.com/coredns/coredns"),
             Tool::Pause => Recipe::new("pause", "pause", ".", 1),
             Tool::Tabby => Recipe::new("tabby", "tabby", ".", 5),
+            Tool::Versitygw => Recipe::new(
+                "versitygw",
+                "versitygw",
+                "github.com/versity/versitygw/cmd/versitygw",
+                80,
+            )
+            .from("github.com/versity/versitygw"),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",
