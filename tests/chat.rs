@@ -39,6 +39,11 @@ fn main() -> ExitCode {
             alone::what_is_switched_off_is_found_again,
         )
         .test(
+            "the_page_rules_or_the_manifest_does",
+            Kind::Node,
+            alone::the_page_rules_or_the_manifest_does,
+        )
+        .test(
             "pipelines_see_every_question",
             Kind::Node,
             pipelines::pipelines_see_every_question,

@@ -112,8 +112,13 @@ pub(super) fn sentence(what: &str, cause: &str, way_out: Option<String>) -> Stri
 pub(super) fn scheduler(message: &str) -> &str {
     let ends = [" preemption:", " no new claims to deallocate"];
     let end = ends.iter().filter_map(|end| message.find(end)).min();
-    end.map_or(message, |end| &message[..end])
-        .trim_end_matches(['.', ' ', ','])
+    let said = end
+        .map_or(message, |end| &message[..end])
+        .trim_end_matches(['.', ' ', ',']);
+    // Of a claim that does not exist it says so twice.
+    said.strip_suffix(". not found")
+        .filter(|said| said.ends_with("not found"))
+        .unwrap_or(said)
 }
 
 /// Why the API server refused: its words without the name of a pod, which is another one at each attempt.
@@ -190,6 +195,11 @@ mod tests {
     fn what_changes_at_each_attempt_is_left_out() {
         let said = "0/1 nodes are available: 1 Insufficient memory. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
         assert_eq!(scheduler(said), "0/1 nodes are available: 1 Insufficient memory");
+        let said = r#"0/1 nodes are available: persistentvolumeclaim "mine" not found. not found"#;
+        assert_eq!(
+            scheduler(said),
+            r#"0/1 nodes are available: persistentvolumeclaim "mine" not found"#
+        );
         let said = r#"pods "chat-ollama-5c6b9d7f4-x2x9z" is forbidden: exceeded quota: none, requested: pods=1"#;
         assert_eq!(refusal(said), "exceeded quota: none, requested: pods=1");
     }
