@@ -2,6 +2,7 @@
 
 mod apply;
 mod cache;
+mod clues;
 mod estate;
 mod finalizer;
 mod index;
@@ -14,6 +15,7 @@ mod reconcile;
 mod report;
 mod restart;
 mod targets;
+mod waits;
 mod wallet;
 
 use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
@@ -44,6 +46,7 @@ use std::time::Duration;
 use targets::Reached;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use waits::Waits;
 use wallet::Wallet;
 
 /// How many objects of a kind are reconciled at a time.
@@ -87,6 +90,7 @@ struct Context {
     index: Index,
     places: Places,
     restarts: Restarts,
+    waits: Waits,
     touched: broadcast::Sender<Touched>,
     recorder: kube::runtime::events::Recorder,
     resync: Duration,
@@ -110,9 +114,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let (touched, _) = broadcast::channel(TOUCHES);
     let (news, heard) = mpsc::unbounded_channel();
     let bounds = config.settings.models.clone();
-    let fleet = Fleet::new(crate::ollama::client::http()?, bounds, news, config.models.clone());
+    let http = crate::ollama::client::http()?;
+    let fleet = Fleet::new(http.clone(), bounds, news, config.models.clone());
     let watch = |kinds, labels: &str, routes| {
-        Cache::start(&config.client, &config.namespaces, kinds, labels, routes, &touched, &stop)
+        Cache::start(
+            &config.client,
+            &config.namespaces,
+            kinds,
+            labels,
+            routes,
+            &touched,
+            &stop,
+        )
     };
     let cache = watch(cache::children(), &format!("{MANAGED_BY}={OPERATOR}"), true);
     let estate = watch(cache::left(), &format!("{DEPLOYMENT},{MANAGED_BY}!={OPERATOR}"), false);
@@ -121,6 +134,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         index: Index::default(),
         places: Places::new(&config.client, Arc::clone(&cache), &touched),
         restarts: Restarts::default(),
+        waits: Waits::new(&config.client, Arc::clone(&cache), http, &touched),
         touched: touched.clone(),
         wallet: Wallet::new(config.client.clone(), touched.clone()),
         client: config.client,

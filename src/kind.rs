@@ -195,6 +195,8 @@ fn render<K: Kind>(object: &Value, settings: &Settings) -> Result<Vec<Object>, S
             live,
             replicas: &[],
             secrets: &secrets,
+            other: None,
+            now: Timestamp::UNIX_EPOCH,
         })
     };
     let mut objects = desired(&[]);

@@ -9,12 +9,16 @@ mod alone;
 mod arrows;
 #[path = "chat/client.rs"]
 mod client;
+#[path = "chat/life.rs"]
+mod life;
 #[path = "chat/many.rs"]
 mod many;
 #[path = "chat/pipelines.rs"]
 mod pipelines;
 #[path = "chat/policies.rs"]
 mod policies;
+#[path = "chat/s3.rs"]
+mod s3;
 #[path = "chat/web.rs"]
 mod web;
 
@@ -39,6 +43,11 @@ fn main() -> ExitCode {
             alone::what_is_switched_off_is_found_again,
         )
         .test(
+            "the_page_rules_or_the_manifest_does",
+            Kind::Node,
+            alone::the_page_rules_or_the_manifest_does,
+        )
+        .test(
             "pipelines_see_every_question",
             Kind::Node,
             pipelines::pipelines_see_every_question,
@@ -47,6 +56,16 @@ fn main() -> ExitCode {
             "pods_reach_whom_the_page_says",
             Kind::Node,
             policies::pods_reach_whom_the_page_says,
+        )
+        .test(
+            "uploads_are_in_a_bucket_and_nowhere_else",
+            Kind::Node,
+            s3::uploads_are_in_a_bucket_and_nowhere_else,
+        )
+        .test(
+            "a_whole_stack_lives_and_leaves_its_data",
+            Kind::Node,
+            life::a_whole_stack_lives_and_leaves_its_data,
         );
     // Each start of Open WebUI takes a processor for ten seconds.
     suite.one_by_one().run()

@@ -4,6 +4,8 @@ mod live;
 
 #[path = "faults/children.rs"]
 mod children;
+#[path = "faults/cleanup.rs"]
+mod cleanup;
 #[path = "faults/operator.rs"]
 mod operator;
 #[path = "faults/server.rs"]
@@ -42,6 +44,11 @@ fn main() -> ExitCode {
             "a_namespace_goes_with_its_stacks",
             Kind::Node,
             children::a_namespace_goes_with_its_stacks,
+        )
+        .test(
+            "what_an_operator_held_is_let_go_without_it",
+            Kind::Node,
+            cleanup::what_an_operator_held_is_let_go_without_it,
         )
         .test(
             "nothing_is_written_at_rest",

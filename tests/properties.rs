@@ -351,6 +351,8 @@ fn live_through<K: Kind>(object: &Value, states: &[u8]) -> Result<(), TestCaseEr
             live: &live,
             replicas: &replicas,
             secrets: &secrets,
+            other: None,
+            now: jiff::Timestamp::UNIX_EPOCH,
         };
         let desired = decoded.desired(&seen);
         prop_assert_eq!(&desired, &decoded.desired(&seen));

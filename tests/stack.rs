@@ -11,6 +11,8 @@ mod models;
 mod storage;
 #[path = "stack/tabby.rs"]
 mod tabby;
+#[path = "stack/trouble.rs"]
+mod trouble;
 
 use cluster::Kind;
 use cluster::test::Suite;
@@ -78,6 +80,36 @@ fn main() -> ExitCode {
             "tabby_finds_its_data_again",
             Kind::Node,
             tabby::tabby_finds_its_data_again,
+        )
+        .test(
+            "tabby_waits_for_the_ollama_of_others",
+            Kind::Node,
+            tabby::tabby_waits_for_the_ollama_of_others,
+        )
+        .test(
+            "claims_grow_where_their_class_lets_them",
+            Kind::Node,
+            storage::claims_grow_where_their_class_lets_them,
+        )
+        .test(
+            "pods_that_cannot_run_are_told_of",
+            Kind::Node,
+            trouble::pods_that_cannot_run_are_told_of,
+        )
+        .test(
+            "claims_that_are_not_bound_are_told_of",
+            Kind::Node,
+            trouble::claims_that_are_not_bound_are_told_of,
+        )
+        .test(
+            "pods_that_are_refused_are_told_of",
+            Kind::Node,
+            trouble::pods_that_are_refused_are_told_of,
+        )
+        .test(
+            "a_node_that_is_gone_is_told_of",
+            Kind::Node,
+            trouble::a_node_that_is_gone_is_told_of,
         );
     suite.run()
 }

@@ -37,8 +37,22 @@ pub enum Reason {
     RouteRefused,
     /// The API server could not be asked, or answered with an error of its own.
     ApiError,
-    /// A pod cannot start.
+    /// A pod cannot start, for a reason that has no other name here.
     PodWaiting,
+    /// No node takes a pod.
+    Unschedulable,
+    /// A pod waits for a claim that is not bound, or a claim cannot grow.
+    ClaimPending,
+    /// The image of a pod cannot be pulled.
+    ImagePullFailed,
+    /// A container ends as soon as it has started.
+    ContainerCrashed,
+    /// A container was killed at its limit of memory.
+    OutOfMemory,
+    /// The node of a pod does not answer.
+    NodeLost,
+    /// Data of a part that is off is kept.
+    Retained,
     /// A Secret that the manifest names is not there, or lacks the key.
     SecretMissing,
     /// A Secret that the manifest names holds what cannot be used.

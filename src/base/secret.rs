@@ -65,6 +65,29 @@ impl Secrets {
         }
     }
 
+    /// True where there is something under the key that no variable can hold: it is no UTF-8, or has a zero byte.
+    #[must_use]
+    pub fn is_binary(&self, name: &str, key: &str) -> bool {
+        let bytes = || self.0.get(name)?.as_ref()?.get(key);
+        bytes().is_some_and(|bytes| bytes.contains(&0) || std::str::from_utf8(bytes).is_err())
+    }
+
+    /// The text without any value that these Secrets hold: what a program says at its end may repeat one.
+    #[must_use]
+    pub fn redacted(&self, text: &str) -> String {
+        let contents = self.0.values().flatten().filter_map(|content| match content {
+            Content::Keys(keys) => Some(keys.values()),
+            Content::Any => None,
+        });
+        let texts = contents.flatten().filter_map(|bytes| std::str::from_utf8(bytes).ok());
+        let mut told = text.to_string();
+        // A shorter one is a word that anybody may use.
+        for secret in texts.map(str::trim).filter(|secret| secret.len() >= 4) {
+            told = told.replace(secret, "[redacted]");
+        }
+        told
+    }
+
     /// The text under the key.
     #[must_use]
     pub fn text(&self, name: &str, key: &str) -> Option<&str> {
@@ -194,5 +217,21 @@ mod tests {
         assert_eq!(secrets.mark(("gone", "s"), &keys), Mark::Unknown);
         assert_eq!(secrets.mark(("gone", "s"), &[]), Mark::Needless);
         assert!(!format!("{secrets:?}").contains('v'), "{secrets:?}");
+    }
+
+    #[test]
+    fn what_no_variable_can_hold_is_told_apart_and_no_value_is_repeated() {
+        let mut secrets = Secrets::default();
+        let keys = |value: &[u8]| Some(Content::Keys(BTreeMap::from([("k".to_string(), value.to_vec())])));
+        secrets.put("good", keys(b"swordfish\n"));
+        secrets.put("short", keys(b"no"));
+        secrets.put("bytes", keys(&[0xff, 0xfe]));
+        secrets.put("zero", keys(b"a\0b"));
+        let binary = ["good", "short", "bytes", "zero", "gone"].map(|name| secrets.is_binary(name, "k"));
+        assert_eq!(binary, [false, false, true, true, false]);
+        assert_eq!(
+            secrets.redacted("no way in with swordfish"),
+            "no way in with [redacted]"
+        );
     }
 }

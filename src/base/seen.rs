@@ -4,9 +4,11 @@ use super::condition::Reason;
 use super::object::Owner;
 use super::secret::Secrets;
 use super::settings::Settings;
+use jiff::Timestamp;
 use kube::core::DynamicObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Everything that deciding for one object may look at.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,21 @@ pub struct Seen<'a> {
     pub replicas: &'a [Replica],
     /// What the Secrets hold that the object names.
     pub secrets: &'a Secrets,
+    /// What an Ollama answers that is not the object's own, while one of its components waits for it.
+    pub other: Option<&'a Other>,
+    /// The time of this look.
+    pub now: Timestamp,
+}
+
+/// What an Ollama answers that a component will ask, and that is not the stack's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// It was not asked yet.
+    Unasked,
+    /// It cannot be asked, or does not answer.
+    Silent(Failure),
+    /// It holds models of these keys, on all its servers.
+    Holds(BTreeSet<String>),
 }
 
 /// A model on one server.

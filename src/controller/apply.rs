@@ -200,9 +200,10 @@ impl Job<'_> {
             Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
                 let message = format!(
-                    "{} was refused by the API server: {}",
+                    "{} was refused by the API server: {}{}",
                     self.object.title(),
-                    status.message
+                    status.message,
+                    way_out(&status.message)
                 );
                 Ok(Applied::Refused(Refusal {
                     conflict: false,
@@ -238,6 +239,15 @@ impl Job<'_> {
             &self.owner.namespace,
             &self.object.resource,
         )
+    }
+}
+
+/// What to do where the API server does not say it.
+fn way_out(message: &str) -> &'static str {
+    if message.contains("must support resize") {
+        "; set allowVolumeExpansion on that StorageClass, or move the data to a new object"
+    } else {
+        ""
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn children() -> Vec<(ApiResource, Keep)> {
         of::<ConfigMap>(Keep::Fields(&["data"])),
         of::<Deployment>(Keep::Fields(&["status"])),
         of::<StatefulSet>(Keep::Fields(&["status"])),
-        of::<PersistentVolumeClaim>(Keep::Fields(&["spec"])),
+        of::<PersistentVolumeClaim>(Keep::Fields(&["spec", "status"])),
         of::<Pod>(Keep::Fields(&["status"])),
         of::<HorizontalPodAutoscaler>(Keep::Fields(&["spec", "status"])),
         of::<OllamaModel>(Keep::Fields(&["status"])),
@@ -219,7 +219,7 @@ fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
         return;
     };
     let spec = data.get("spec").map(|spec| {
-        let kept = ["replicas", "volumeClaimTemplates"]
+        let kept = ["replicas", "volumeClaimTemplates", "nodeName"]
             .into_iter()
             .filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
         let mut kept: Map<String, Value> = kept.collect();

@@ -129,9 +129,9 @@ impl Memory {
         is_time
     }
 
-    /// The owner is gone.
-    pub(super) fn forget(&self, owner: &str) {
-        self.lock().remove(owner);
+    /// The owner is gone. True when anything was known of it: its children are told of later, one by one.
+    pub(super) fn forget(&self, owner: &str) -> bool {
+        self.lock().remove(owner).is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Doings>> {

@@ -2,7 +2,7 @@
 
 use super::apply::{self, Error};
 use super::targets::{Observed, Reached};
-use super::{Context, estate, finalizer, inherit, memory, prune, report};
+use super::{Context, clues, estate, finalizer, inherit, memory, prune, report};
 use crate::base::object::{self, Owner};
 use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
@@ -42,8 +42,8 @@ pub(super) fn retry<K: Kind>(guard: &DeserializeGuard<K>, error: &Error, context
 
 /// The object is gone: nothing is remembered of it.
 pub(super) fn forget<K: Reached>(context: &Context, namespace: &str, name: &str) {
-    context.memory.forget(&memory::key(&K::kind(&()), namespace, name));
-    K::forget(namespace, name, context);
+    let known = context.memory.forget(&memory::key(&K::kind(&()), namespace, name));
+    K::forget(namespace, name, known, context);
 }
 
 fn key<K: Kind>(guard: &DeserializeGuard<K>) -> String {
@@ -93,7 +93,7 @@ where
         ..Outcome::default()
     };
     let mut observed = Observed::default();
-    let mut children = 0;
+    let (mut children, time) = (0, context.now());
     let is_sound = !outcome.review.issues.iter().any(|i| i.fatal);
     if let Some(from) = object.takes_over().filter(|_| is_sound && outcome.leftover.is_none()) {
         outcome.leftover = inherit::take_over(context, &owner, from, &live).await?;
@@ -102,13 +102,15 @@ where
         if K::FINALIZED && !finalizer::ensure::<K>(context, object.meta()).await? {
             return Ok(Action::requeue(CHANGED));
         }
-        observed = object.observe(&owner, context);
+        observed = object.observe(&owner, &live, context);
         let seen = Seen {
             settings: &context.settings,
             owner: &owner,
             live: &live,
             replicas: &observed.replicas,
             secrets: &secrets,
+            other: observed.other.as_ref(),
+            now: time,
         };
         outcome.review.issues.extend(object.check_live(&seen));
         let desired = object.desired(&seen);
@@ -122,6 +124,7 @@ where
         outcome.missing = done.missing;
         outcome.refused = observed.refused.iter().cloned().chain(done.refused).collect();
         prune::prune(context, &owner, &desired, &mut live).await?;
+        live.extend(clues::clues(context, &owner, &live).await);
     }
     let seen = Seen {
         settings: &context.settings,
@@ -129,12 +132,17 @@ where
         live: &live,
         replicas: &observed.replicas,
         secrets: &secrets,
+        other: observed.other.as_ref(),
+        now: time,
     };
-    let status = object.calm(object.status(&seen, &outcome, context.now()), context);
+    let status = object.calm(object.status(&seen, &outcome, time), context);
     report::report(context, &object, &owner, &status).await?;
     object.conclude(&owner, &observed, &status, context).await?;
     if children == 0 {
-        Ok(Action::requeue(jittered(context.resync)))
+        let pause = object.again(&observed, &status, time);
+        Ok(Action::requeue(
+            pause.map_or_else(|| jittered(context.resync), |p| p.min(context.resync)),
+        ))
     } else {
         Err(Error::Refused(children))
     }
@@ -157,8 +165,10 @@ where
         live: &[],
         replicas: &[],
         secrets: &Secrets::default(),
+        other: None,
+        now: context.now(),
     };
-    let status = object.status(&seen, &outcome, now());
+    let status = object.status(&seen, &outcome, seen.now);
     report::report(context, object, owner, &status).await?;
     Ok(Action::requeue(jittered(context.resync)))
 }

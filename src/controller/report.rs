@@ -161,7 +161,7 @@ pub(super) async fn note<K: Kind>(context: &Context, object: &K, note: &Note) {
 
 /// The same of an object that is known by its reference.
 pub(super) async fn tell_of(context: &Context, reference: &ObjectReference, note: &Note) {
-    let good = [Reason::Deleted, Reason::Refreshed].contains(&note.reason);
+    let good = [Reason::Deleted, Reason::Refreshed, Reason::Retained].contains(&note.reason);
     publish(context, reference, good, &note.reason.name(), &note.message).await;
 }
 

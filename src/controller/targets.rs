@@ -3,19 +3,19 @@
 mod farewell;
 mod models;
 mod rivals;
+mod stacks;
 
+use super::Context;
 use super::apply::Error;
 use super::cache::Touched;
 use super::index::{Index, Presence};
-use super::{Context, estate};
 use crate::base::object::Owner;
-use crate::base::seen::Replica;
+use crate::base::seen::{Other, Replica};
 use crate::base::settings::Settings;
-use crate::kind::older::Stack;
 use crate::kind::ollamamodel::plan::Note;
-use crate::kind::{Kind, Refusal, takeover};
-use kube::Resource;
-use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
+use crate::kind::{Kind, Refusal};
+use jiff::Timestamp;
+use kube::core::{DeserializeGuard, DynamicObject};
 use kube::runtime::reflector::{ObjectRef, Store};
 pub(super) use models::count_unmanaged;
 use serde_json::Value;
@@ -30,6 +30,8 @@ pub(super) struct Observed {
     pub(super) refused: Vec<Refusal>,
     /// What is worth an event.
     pub(super) notes: Vec<Note>,
+    /// What an Ollama answers that is not the object's own, while it waits for that.
+    pub(super) other: Option<Other>,
 }
 
 /// What a kind is reached by, and what it reads before deciding.
@@ -59,7 +61,10 @@ pub(super) trait Reached: Kind {
     ) -> Vec<ObjectRef<DeserializeGuard<Self>>>;
 
     /// What the servers report of the object, and the work that it starts; nothing for kinds without servers.
-    fn observe(&self, owner: &Owner, context: &Context) -> Observed;
+    fn observe(&self, owner: &Owner, live: &[DynamicObject], context: &Context) -> Observed;
+
+    /// When to look again although nothing was touched; `None` for the usual pause.
+    fn again(&self, observed: &Observed, status: &Value, now: Timestamp) -> Option<Duration>;
 
     /// The status to write: what changes often is held back for a moment.
     fn calm(&self, status: Value, context: &Context) -> Value;
@@ -80,79 +85,6 @@ pub(super) trait Reached: Kind {
         context: &Context,
     ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
 
-    /// An object of that name is gone: whatever was kept for it is dropped.
-    fn forget(namespace: &str, name: &str, context: &Context);
-}
-
-impl<S> Reached for S
-where
-    S: Stack + Resource<Scope = NamespaceResourceScope>,
-{
-    const FINALIZED: bool = false;
-
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
-        index.add_stacks(store, absent);
-    }
-
-    fn rival(&self, owner: &Owner, live: &[DynamicObject], context: &Context) -> Option<Refusal> {
-        rivals::refusal(owner, live, &context.index.stacks(&owner.namespace, &owner.name))
-    }
-
-    fn takes_over(&self) -> Option<&'static str> {
-        takeover::predecessor(self)
-    }
-
-    fn reached(
-        touched: &Touched,
-        store: &Store<DeserializeGuard<Self>>,
-        _: &Settings,
-    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
-        if matches!(touched, Touched::Offer) {
-            let asks = |stack: &DeserializeGuard<Self>| stack.0.as_ref().is_ok_and(Self::has_gateway);
-            let state = store.state();
-            return state
-                .iter()
-                .filter(|s| asks(s))
-                .map(|s| ObjectRef::from_obj(&**s))
-                .collect();
-        }
-        let Touched::Child { namespace, stack, .. } = touched else {
-            return vec![];
-        };
-        let reference = ObjectRef::new(stack).within(namespace);
-        // Of our kinds, one has a stack of that name.
-        store.get(&reference).map(|_| reference).into_iter().collect()
-    }
-
-    fn observe(&self, _: &Owner, _: &Context) -> Observed {
-        Observed::default()
-    }
-
-    fn calm(&self, status: Value, _: &Context) -> Value {
-        status
-    }
-
-    async fn conclude(&self, _: &Owner, _: &Observed, _: &Value, _: &Context) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn farewell(&self, owner: &Owner, context: &Context) -> Result<Option<Duration>, Error> {
-        estate::clear(context, owner).await?;
-        Ok(None)
-    }
-
-    /// Whoever waited for the name has it now.
-    fn forget(namespace: &str, name: &str, context: &Context) {
-        let (namespace, stack) = (namespace.to_string(), name.to_string());
-        if context.index.stacks(&namespace, &stack).is_empty() {
-            context.wallet.forget(&(namespace, stack));
-            return;
-        }
-        // Without a receiver there is nobody left to tell.
-        let _ = context.touched.send(Touched::Child {
-            namespace,
-            stack,
-            pod: false,
-        });
-    }
+    /// An object of that name is gone: whatever was kept for it is dropped. `known` the first time that this is told.
+    fn forget(namespace: &str, name: &str, known: bool, context: &Context);
 }

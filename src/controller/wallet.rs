@@ -10,6 +10,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
@@ -27,14 +28,67 @@ type Found = Option<Option<Content>>;
 pub(super) struct Wallet {
     client: Client,
     touched: broadcast::Sender<Touched>,
-    held: Arc<Mutex<HashMap<Place, Held>>>,
+    held: Arc<Mutex<Held<Watched>>>,
 }
 
 /// One Secret. Its watch ends with it.
-struct Held {
-    readers: HashSet<Place>,
+struct Watched {
     found: watch::Receiver<Found>,
     _stop: DropGuard,
+}
+
+/// What is held for as long as somebody names it. What a stack names is known for each, so that one pass over one stack
+/// looks at its own Secrets only, however many stacks there are.
+struct Held<T> {
+    all: HashMap<Place, (T, HashSet<Place>)>,
+    named: HashMap<Place, BTreeSet<String>>,
+}
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self {
+            all: HashMap::new(),
+            named: HashMap::new(),
+        }
+    }
+}
+
+impl<T> Held<T> {
+    /// The stack names these, and nothing else any more; what nobody had named before is made.
+    fn name(&mut self, stack: &Place, names: &BTreeSet<String>, make: impl Fn(Place) -> T) {
+        let before = if names.is_empty() {
+            self.named.remove(stack).unwrap_or_default()
+        } else {
+            mem::replace(self.named.entry(stack.clone()).or_default(), names.clone())
+        };
+        let place = |name: &String| (stack.0.clone(), name.clone());
+        for name in before.difference(names) {
+            let place = place(name);
+            if let Some((_, readers)) = self.all.get_mut(&place) {
+                readers.remove(stack);
+                if readers.is_empty() {
+                    self.all.remove(&place);
+                }
+            }
+        }
+        for name in names.difference(&before) {
+            let entry = self.all.entry(place(name));
+            entry
+                .or_insert_with_key(|place| (make(place.clone()), HashSet::new()))
+                .1
+                .insert(stack.clone());
+        }
+    }
+
+    fn get(&self, place: &Place) -> Option<&T> {
+        self.all.get(place).map(|(held, _)| held)
+    }
+
+    /// The stacks that name it.
+    fn readers(&self, place: &Place) -> Vec<Place> {
+        let readers = self.all.get(place).map(|(_, readers)| readers);
+        readers.into_iter().flatten().cloned().collect()
+    }
 }
 
 impl Wallet {
@@ -68,22 +122,12 @@ impl Wallet {
 
     fn watched(&self, stack: &Place, names: &BTreeSet<String>) -> Vec<(String, watch::Receiver<Found>)> {
         let mut held = lock(&self.held);
-        held.retain(|(namespace, name), one| {
-            if *namespace != stack.0 || !names.contains(name) {
-                one.readers.remove(stack);
-            }
-            !one.readers.is_empty()
-        });
-        let each = names.iter().map(|name| {
-            let place = (stack.0.clone(), name.clone());
-            let one = held.entry(place.clone()).or_insert_with(|| self.watch(place));
-            one.readers.insert(stack.clone());
-            (name.clone(), one.found.clone())
-        });
-        each.collect()
+        held.name(stack, names, |place| self.watch(place));
+        let found = |name: &String| Some((name.clone(), held.get(&(stack.0.clone(), name.clone()))?.found.clone()));
+        names.iter().filter_map(found).collect()
     }
 
-    fn watch(&self, place: Place) -> Held {
+    fn watch(&self, place: Place) -> Watched {
         let stop = CancellationToken::new();
         let (sender, found) = watch::channel(None);
         let watch = Watch {
@@ -93,8 +137,7 @@ impl Wallet {
             place,
         };
         tokio::spawn(watch.run(self.client.clone(), stop.clone()));
-        Held {
-            readers: HashSet::new(),
+        Watched {
             found,
             _stop: stop.drop_guard(),
         }
@@ -102,7 +145,7 @@ impl Wallet {
 }
 
 struct Watch {
-    held: Arc<Mutex<HashMap<Place, Held>>>,
+    held: Arc<Mutex<Held<Watched>>>,
     touched: broadcast::Sender<Touched>,
     sender: watch::Sender<Found>,
     place: Place,
@@ -143,8 +186,8 @@ impl Watch {
         if !news || first {
             return;
         }
-        let readers = lock(&self.held).get(&self.place).map(|one| one.readers.clone());
-        for (namespace, stack) in readers.into_iter().flatten() {
+        let readers = lock(&self.held).readers(&self.place);
+        for (namespace, stack) in readers {
             // Without a receiver there is nobody left to tell.
             let _ = self.touched.send(Touched::Child {
                 namespace,
@@ -158,4 +201,52 @@ impl Watch {
 fn content(secret: Secret) -> Content {
     let data = secret.data.unwrap_or_default();
     Content::Keys(data.into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn place(name: &str) -> Place {
+        ("team".into(), name.into())
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_secret_is_held_for_as_long_as_somebody_names_it() {
+        let count = Cell::new(0);
+        let make = |_| count.set(count.get() + 1);
+        let mut held = Held::<()>::default();
+        held.name(&place("a"), &names(&["own", "shared"]), make);
+        held.name(&place("b"), &names(&["shared"]), make);
+        held.name(&place("a"), &names(&["own", "shared"]), make);
+        assert_eq!(count.get(), 2, "each is made once");
+        assert_eq!(held.readers(&place("shared")).len(), 2);
+
+        held.name(&place("a"), &names(&["other"]), make);
+        assert!(held.get(&place("own")).is_none(), "nobody names it any more");
+        assert_eq!(held.readers(&place("shared")), [place("b")]);
+        held.name(&place("b"), &names(&[]), make);
+        held.name(&place("a"), &names(&[]), make);
+        assert!(held.all.is_empty() && held.named.is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn one_stack_looks_at_no_secret_of_another() {
+        let mut held = Held::<Place>::default();
+        let foreign = ("elsewhere".to_string(), "shared".to_string());
+        held.name(&place("a"), &names(&["shared"]), |place| place);
+        held.name(&("elsewhere".into(), "a".into()), &names(&["shared"]), |place| place);
+        assert_eq!(held.get(&foreign), Some(&foreign));
+        held.name(&place("a"), &names(&[]), |place| place);
+        assert_eq!(
+            held.get(&foreign),
+            Some(&foreign),
+            "a Secret of that name in another namespace"
+        );
+    }
 }

@@ -4,6 +4,8 @@ mod chat;
 mod claims;
 mod conditions;
 mod exposure;
+mod kept;
+mod other;
 mod parts;
 mod status;
 mod trouble;
@@ -27,6 +29,7 @@ use crate::component::tabby::{self, TabbySpec};
 use chat::Fill;
 pub use chat::{ChatSpec, Database};
 use jiff::Timestamp;
+pub use kept::{Retained, is_kept};
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -153,9 +156,15 @@ impl Kind for LMDeployment {
         if let (Some(tabby), Some(models)) = (self.tabby(), self.tabby_models()) {
             // The models may be there before the gate lets anyone reach them, and Tabby dies when nobody answers.
             let served = all_ready(&models, &wanted) && ollama::Gate::live(seen).opened;
-            let start = self.other_ollama().is_some() || TabbySpec::exists(seen) || served;
+            let there = if self.other_ollama().is_some() {
+                self.other_serves(seen)
+            } else {
+                served
+            };
+            let start = TabbySpec::exists(seen) || there;
             objects.extend(tabby.objects(seen, &policy, &models, &self.ollama_url(), start));
         }
+        objects.extend(self.spared(seen));
         if self.is_suspended() {
             // An autoscaler would wake what rests.
             objects.retain(|object| object.resource.kind != "HorizontalPodAutoscaler");

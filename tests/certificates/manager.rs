@@ -23,8 +23,9 @@ impl CertManager {
     /// # Errors
     /// When it cannot be built, or its kinds are refused.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
+        let source = || tools::source("cert-manager", "github.com/cert-manager/cert-manager");
         let (program, kinds) =
-            spawn_blocking(|| anyhow::Ok((tools::path(Tool::CertManager)?, tools::folder(Tool::CertManager)?)))
+            spawn_blocking(move || anyhow::Ok((tools::path(Tool::CertManager)?, source()?.join("deploy/crds"))))
                 .await??;
         let kinds = kinds.to_str().context("the folder of its kinds is not UTF-8")?;
         cluster

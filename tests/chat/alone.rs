@@ -1,8 +1,10 @@
 //! One Open WebUI on SQLite: switched off, and set to rest, everything of it goes but its data, which is found again.
 
 use super::client::Person;
+use super::live::LIMIT;
 use super::live::objects::uid;
-use super::{ready, spec};
+use super::live::stage::Stage;
+use super::{ready, secret, spec};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -68,5 +70,90 @@ pub async fn what_is_switched_off_is_found_again() -> Result<()> {
     ready(&stage).await?;
     let title = ada.get(&host, &format!("/api/v1/chats/{note}")).await?["title"].clone();
     assert_eq!(title, "kept", "the old token is good, and so is what it opens");
+    Ok(())
+}
+
+const ADMIN: &str = "admin@example.com";
+const PAGE: &str = "/api/v1/auths/admin/config";
+
+/// What the admin page says of new accounts; with a role, it is changed there first.
+async fn role(ada: &Person<'_>, host: &str, to: Option<&str>) -> Result<String> {
+    let mut config = ada.get(host, PAGE).await?;
+    if let Some(role) = to {
+        config["DEFAULT_USER_ROLE"] = role.into();
+        let (status, said) = ada.ask(host, "POST", PAGE, Some(&config)).await?;
+        ensure!(status == 200, "{status} {said}");
+        config = ada.get(host, PAGE).await?;
+    }
+    Ok(config["DEFAULT_USER_ROLE"].as_str().unwrap_or_default().to_string())
+}
+
+/// Another pod of Open WebUI and of nothing else, once the stack is Ready with it.
+async fn rolled(stage: &Stage, before: &(String, i64), ollama: &(String, i64)) -> Result<()> {
+    let other = async || Ok((stage.pod("chat", "openwebui").await?.0 != before.0).then_some(()));
+    stage.namespace.until("another pod", LIMIT, other).await?;
+    ready(stage).await?;
+    assert_eq!(stage.pod("chat", "ollama").await?.0, ollama.0, "Ollama does not roll");
+    Ok(())
+}
+
+pub async fn the_page_rules_or_the_manifest_does() -> Result<()> {
+    let stage = super::stage("chat-config").await?;
+    secret(&stage, "admin", &json!({"password": "first"})).await?;
+    let fields = |mode: &str, role: &str| {
+        spec(
+            &stage,
+            &json!({
+                "configMode": mode, "signup": {"defaultRole": role},
+                "admin": {"email": ADMIN, "secretRef": {"name": "admin"}},
+            }),
+        )
+    };
+    stage.stack("chat", &fields("ui", "pending")).await?;
+    ready(&stage).await?;
+    let host = format!("chat-openwebui.{}.svc", stage.namespace.name());
+    let ada = Person::sign_in(&stage, &host, ADMIN, "first").await?;
+    assert_eq!(
+        role(&ada, &host, None).await?,
+        "pending",
+        "the manifest counts at the first start"
+    );
+    assert_eq!(role(&ada, &host, Some("user")).await?, "user");
+    let ollama = stage.pod("chat", "ollama").await?;
+
+    // The page rules: another word in the manifest rolls the pod, and changes nothing there.
+    let before = stage.pod("chat", "openwebui").await?;
+    stage.stack("chat", &fields("ui", "admin")).await?;
+    rolled(&stage, &before, &ollama).await?;
+    assert_eq!(role(&ada, &host, None).await?, "user");
+
+    // The manifest rules: at every start, whatever the page said.
+    let before = stage.pod("chat", "openwebui").await?;
+    stage.stack("chat", &fields("declarative", "pending")).await?;
+    rolled(&stage, &before, &ollama).await?;
+    assert_eq!(role(&ada, &host, None).await?, "pending");
+    role(&ada, &host, Some("user")).await?;
+    let before = stage.pod("chat", "openwebui").await?;
+    stage
+        .namespace
+        .kubectl(&[
+            "delete",
+            "pods",
+            "--selector=app.kubernetes.io/component=openwebui",
+            "--grace-period=1",
+        ])
+        .await?;
+    rolled(&stage, &before, &ollama).await?;
+    assert_eq!(role(&ada, &host, None).await?, "pending");
+
+    // The first administrator is made once: another password in the Secret opens nothing.
+    let before = stage.pod("chat", "openwebui").await?;
+    secret(&stage, "admin", &json!({"password": "second"})).await?;
+    rolled(&stage, &before, &ollama).await?;
+    ensure!(
+        Person::sign_in(&stage, &host, ADMIN, "second").await.is_err(),
+        "the account has its own password"
+    );
+    Person::sign_in(&stage, &host, ADMIN, "first").await?;
     Ok(())
 }

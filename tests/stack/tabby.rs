@@ -1,7 +1,7 @@
 //! Tabby: started once its models are there, restarted for its configuration alone, its data found again.
 
 use super::live::LIMIT;
-use super::live::objects::uid;
+use super::live::objects::{condition, message, uid};
 use super::live::stage::Stage;
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -192,4 +192,53 @@ async fn starts(stage: &Stage) -> Result<usize> {
         .kubectl(&["exec", "deploy/code-tabby", "--", "cat", file])
         .await?;
     Ok(text.lines().count())
+}
+
+pub async fn tabby_waits_for_the_ollama_of_others() -> Result<()> {
+    let stage = Stage::shared("tabby-other").await?;
+    let (tiny, embed) = (stage.model("tiny"), stage.model("embed"));
+    let code = json!({"ollama": {"enabled": false}, "tabby": {
+        "enabled": true, "chatModel": tiny, "completionModel": tiny, "embeddingModel": embed,
+        "ollamaServiceName": "models-ollama",
+    }});
+    stage.stack("code", &code).await?;
+    let says = async |reason: &str, words: String| {
+        let is = |s: &Value| {
+            let (ready, told) = (condition(s, "Ready"), message(s, "Ready"));
+            ready == ("False", reason) && told.contains(&words)
+        };
+        stage
+            .until(&format!("says {words:?}"), "LMDeployment", "code", is)
+            .await
+    };
+    says(
+        "NoServer",
+        "Tabby waits: Service models-ollama does not exist; after 10 minutes".into(),
+    )
+    .await?;
+    let models = |names: &[&str]| {
+        let items: Vec<Value> = names.iter().map(|m| stage.item(m)).collect();
+        json!({"ollama": {"drainSeconds": 0, "models": items}})
+    };
+    stage.stack("models", &models(&["tiny"])).await?;
+    stage.ready("models").await?;
+    let lacks = format!("Service models-ollama has not got {embed}:latest; pull it there");
+    let stack = says("NotPulled", lacks.clone()).await?;
+    let tabby = &stack["status"]["tabbyStatus"]["conditions"][0];
+    assert_eq!(tabby["reason"], "NotPulled", "{tabby}");
+    assert_eq!(
+        stage.find("Deployment", "code-tabby").await?,
+        None,
+        "it would die there"
+    );
+
+    stage.stack("models", &models(&["tiny", "embed"])).await?;
+    let stack = stage.ready("code").await?;
+    assert_eq!(condition(&stack, "Degraded").0, "False");
+    // Once it was ready it stays, whatever becomes of that one.
+    let pod = stage.pod("code", "tabby").await?.0;
+    stage.delete("LMDeployment", "models").await?;
+    stage.gone("Service", "models-ollama").await?;
+    assert_eq!(stage.pod("code", "tabby").await?.0, pod);
+    Ok(())
 }

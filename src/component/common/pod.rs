@@ -94,7 +94,7 @@ impl Pod<'_> {
                 "runtimeClassName": common.runtime_class_name,
                 "priorityClassName": common.priority_class_name,
                 "imagePullSecrets": common.image_pull_secrets.as_ref().map(|s| unique(s)),
-                "initContainers": some(joined(&self.inits, common.init_containers.as_ref().map(|l| confined(l)).as_ref())),
+                "initContainers": some(joined(&confined(&self.inits), common.init_containers.as_ref().map(|l| confined(l)).as_ref())),
                 "tolerations": some(joined(&self.tolerations, common.tolerations.as_ref())),
             }),
         );
@@ -118,6 +118,8 @@ impl Pod<'_> {
             "env": self.variables(),
             "volumeMounts": joined(&self.mounts, common.volume_mounts.as_ref()),
             "resources": self.resources,
+            // Its last words are then in the status of the pod, from where they are told.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "securityContext": {
                 "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
             },
@@ -221,11 +223,12 @@ fn joined(ours: &[Value], theirs: Option<&Vec<Value>>) -> Vec<Value> {
     ours.iter().chain(theirs.into_iter().flatten()).cloned().collect()
 }
 
-/// Containers of the manifest under Pod Security "restricted", unless they say otherwise.
+/// Containers of the manifest under Pod Security "restricted", with their last words in the status of the pod, unless they
+/// say otherwise.
 fn confined(containers: &[Value]) -> Vec<Value> {
     let each = containers.iter().map(|container| {
         let context = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-        let mut confined = json!({"securityContext": context});
+        let mut confined = json!({"securityContext": context, "terminationMessagePolicy": "FallbackToLogsOnError"});
         merge(&mut confined, container.clone());
         confined
     });

@@ -70,7 +70,12 @@ impl Gateway {
         let resource = ApiResource::erase::<HttpRoute>(&());
         for scope in self.scopes.clone() {
             let feed = Feed::new(Arc::clone(&self.cache), resource.clone(), scope, self.touched.clone()).optional();
-            tokio::spawn(feed.run(self.client.clone(), Keep::Fields(&["status"]), self.labels.clone(), routes.clone()));
+            tokio::spawn(feed.run(
+                self.client.clone(),
+                Keep::Fields(&["status"]),
+                self.labels.clone(),
+                routes.clone(),
+            ));
         }
         self.routes = Some(routes);
     }

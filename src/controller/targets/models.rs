@@ -16,7 +16,8 @@ use crate::kind::ollamamodel::plan::{Note, plan};
 use crate::kind::ollamamodel::refresh::REFRESH;
 use crate::kind::ollamamodel::{OllamaModel, Place, ReplicaStatus};
 use crate::ollama::metrics::Standing;
-use kube::core::DeserializeGuard;
+use jiff::Timestamp;
+use kube::core::{DeserializeGuard, DynamicObject};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
@@ -52,7 +53,7 @@ impl Reached for OllamaModel {
             .collect()
     }
 
-    fn observe(&self, _: &Owner, context: &Context) -> Observed {
+    fn observe(&self, _: &Owner, _: &[DynamicObject], context: &Context) -> Observed {
         let mut observed = Observed::default();
         let (Some(place), Some(wish)) = (self.place(&context.settings), self.wish(context.now())) else {
             return observed;
@@ -111,6 +112,10 @@ impl Reached for OllamaModel {
         status
     }
 
+    fn again(&self, _: &Observed, _: &Value, _: Timestamp) -> Option<Duration> {
+        None
+    }
+
     async fn conclude(
         &self,
         owner: &Owner,
@@ -138,7 +143,7 @@ impl Reached for OllamaModel {
     }
 
     /// Servers that no model is for are not asked any more.
-    fn forget(namespace: &str, name: &str, context: &Context) {
+    fn forget(namespace: &str, name: &str, _: bool, context: &Context) {
         context.models.forget(namespace, name);
         let models = context.index.models();
         let readable = models.iter().filter_map(|m| m.0.as_ref().ok());

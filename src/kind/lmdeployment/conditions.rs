@@ -129,14 +129,16 @@ impl Conditions<'_> {
             (None, Some(leftover)) => no(Reason::RollingOut, leftover),
             _ if self.suspended && self.settled => no(Reason::Suspended, RESTS),
             _ if valid.status != Some(true) && !self.settled => no(valid.reason, &valid.message),
+            _ if !self.settled
+                && let Some((reason, text)) = &self.trouble =>
+            {
+                no(*reason, text)
+            }
             _ if models.status != Some(true) => no(models.reason, &models.message),
-            _ if !self.settled => match &self.trouble {
-                Some((reason, text)) => no(*reason, text),
-                None => no(
-                    Reason::RollingOut,
-                    &format!("{} of {} replicas are ready", self.ready, self.total),
-                ),
-            },
+            _ if !self.settled => no(
+                Reason::RollingOut,
+                &format!("{} of {} replicas are ready", self.ready, self.total),
+            ),
             _ => State::new("Ready", true, Reason::Reconciled, "everything is as the manifest says"),
         }
     }

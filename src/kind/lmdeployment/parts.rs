@@ -35,10 +35,11 @@ fn scaling(spec: Option<&AutoscalingSpec>, seen: &Seen<'_>, component: &str) -> 
 }
 
 /// What a component waits for before its first start.
-#[derive(Clone, Copy)]
 enum Wait {
     /// Its models.
     Models,
+    /// An Ollama that is not the stack's own; why, in words.
+    Other(Reason, String),
     /// Other parts of the stack; which, in words.
     Parts(&'static str),
 }
@@ -81,7 +82,13 @@ pub(super) fn parts<'a>(stack: &LMDeployment, seen: &Seen<'a>) -> Vec<Part<'a>> 
         add(openwebui::NAME, chat.web.count(live), waits);
     }
     if let Some(tabby) = stack.tabby() {
-        add(tabby::NAME, tabby.replicas(), Some(Wait::Models));
+        let other = stack.tabby_waits(seen).map(|(reason, text)| Wait::Other(reason, text));
+        let waits = if stack.other_ollama().is_some() {
+            other
+        } else {
+            Some(Wait::Models)
+        };
+        add(tabby::NAME, tabby.replicas(), waits);
     }
     let web = stack.chat().and_then(|chat| chat.web.scaling());
     for part in parts.iter_mut().filter(|part| part.name == openwebui::NAME) {
@@ -117,7 +124,7 @@ impl Part<'_> {
 
     /// It is not there, since its models are not.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.waits, Some(Wait::Models)) && self.live.is_none()
+        matches!(self.waits, Some(Wait::Models | Wait::Other(..))) && self.live.is_none()
     }
 
     pub(super) fn status(
@@ -128,10 +135,11 @@ impl Part<'_> {
     ) -> ComponentStatus {
         let state = if self.is_settled() {
             State::new("Available", true, Reason::Reconciled, "all replicas are ready")
-        } else if let Some(wait) = self.waits.filter(|_| self.live.is_none()) {
+        } else if let Some(wait) = self.waits.as_ref().filter(|_| self.live.is_none()) {
             let (reason, text) = match wait {
                 Wait::Models => (Reason::Pulling, "waits for its models"),
-                Wait::Parts(text) => (Reason::RollingOut, text),
+                Wait::Other(reason, text) => (*reason, text.as_str()),
+                Wait::Parts(text) => (Reason::RollingOut, *text),
             };
             State::new("Available", false, reason, text)
         } else {

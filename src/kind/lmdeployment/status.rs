@@ -4,10 +4,11 @@ use super::LMDeployment;
 use super::chat::{ChatSpec, Database};
 use super::conditions::Conditions;
 use super::exposure;
+use super::kept::Retained;
 use super::parts::{Part, parts};
 use super::trouble::trouble;
 use super::wanted::Wanted;
-use crate::base::condition::{self, Reason};
+use crate::base::condition;
 use crate::base::object::find;
 use crate::base::seen::{ModelState, Seen};
 use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
@@ -64,6 +65,10 @@ pub struct LMDeploymentStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub models: Option<Vec<ModelStatus>>,
+    /// Claims of parts that are off, and the Secrets that open them: kept until they are deleted by hand, and taken up again with their part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
+    pub retained: Option<Vec<Retained>>,
     /// Where the components answer inside the cluster and, as `openwebuiPublic` and `tabbyPublic`, outside of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<BTreeMap<String, String>>,
@@ -153,7 +158,8 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
         total,
         trouble: stack
             .secret_trouble(seen)
-            .or_else(|| trouble(seen).map(|text| (Reason::PodWaiting, text)))
+            .or_else(|| stack.other_trouble(seen))
+            .or_else(|| trouble(seen, settled))
             .or_else(|| exposure::trouble(stack, seen, outcome)),
     }
     .states();
@@ -190,6 +196,7 @@ pub(super) fn of(stack: &LMDeployment, seen: &Seen<'_>, outcome: &Outcome, now: 
             ..s
         }),
         models: Some(wanted.iter().map(|w| w.status(seen)).collect()),
+        retained: Some(stack.retained(seen)).filter(|kept| !kept.is_empty()),
         endpoints: Some(endpoints(stack)),
         effective_images: Some(images(stack, seen)),
         conditions: Some(condition::merge(

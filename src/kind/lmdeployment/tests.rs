@@ -4,7 +4,7 @@ use super::*;
 use crate::base::condition::Reason;
 use crate::base::object::{Owner, Treatment, find};
 use crate::base::secret::Secrets;
-use crate::base::seen::ModelState;
+use crate::base::seen::{ModelState, Other};
 use crate::component::ollama::GATE_OPENED;
 use crate::kind::{Refusal, ollamamodel};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -14,7 +14,13 @@ use kube::core::DynamicObject;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
+mod other;
+#[cfg(test)]
 mod reach;
+#[cfg(test)]
+mod trouble;
 
 fn stack(spec: &str) -> LMDeployment {
     let spec: Value = serde_saphyr::from_str(spec).unwrap();
@@ -32,6 +38,8 @@ struct Cluster {
     live: Vec<DynamicObject>,
     outcome: Outcome,
     secrets: Secrets,
+    other: Option<Other>,
+    now: Timestamp,
 }
 
 impl Cluster {
@@ -106,7 +114,7 @@ impl Cluster {
 
     fn status(&self, stack: &LMDeployment) -> Value {
         let settings = Settings::default();
-        stack.status(&self.seen(&settings, &owner()), &self.outcome, Timestamp::UNIX_EPOCH)
+        stack.status(&self.seen(&settings, &owner()), &self.outcome, self.now)
     }
 
     fn seen<'a>(&'a self, settings: &'a Settings, owner: &'a Owner) -> Seen<'a> {
@@ -116,6 +124,8 @@ impl Cluster {
             live: &self.live,
             replicas: &[],
             secrets: &self.secrets,
+            other: self.other.as_ref(),
+            now: self.now,
         }
     }
 
@@ -241,7 +251,7 @@ mod tabby {
     }
 
     #[test]
-    fn on_another_ollama_it_starts_at_once_and_implies_no_model() {
+    fn on_another_ollama_it_asks_that_one_and_implies_no_model() {
         let stack = stack(
             "{ollama: {models: [codellama]}, tabby: {enabled: true, ollamaServiceName: other, ollamaServicePort: 80}}",
         );
@@ -781,23 +791,6 @@ mod status {
                 "not on every server yet: a:latest (pullPolicy is Never)"
             )
         );
-    }
-
-    #[test]
-    fn the_trouble_of_the_first_pod_is_told() {
-        let waiting =
-            |reason: &str| json!({"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": "why"}}}]});
-        let cluster = running(0)
-            .pod("chat-ollama-b", "ollama", &waiting("ErrImagePull"))
-            .pod("chat-ollama-a", "ollama", &waiting("CreateContainerConfigError"))
-            .model("a", Ready, None);
-        let status = cluster.status(&stack(SPEC));
-        let expected = (
-            "False",
-            "PodWaiting",
-            "Pod chat-ollama-a: CreateContainerConfigError: why",
-        );
-        assert_eq!(condition(&status, "Ready"), expected);
     }
 
     #[test]

@@ -1,79 +1,116 @@
-//! What a person should know of the pods of a stack: an image that cannot be pulled, a crash, no room on any node.
+//! What a person should know of the pods of a stack: why one does not start or does not stay, and what to do about it.
 
+mod claims;
+mod containers;
+mod nodes;
+mod refusals;
+mod words;
+
+use crate::base::condition::Reason;
 use crate::base::object::all;
 use crate::base::seen::Seen;
-use k8s_openapi::api::core::v1::Pod;
+use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-/// Reasons of waiting that pass by themselves.
-const HARMLESS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// A reason of the one list, and the sentence: what it is about, the cause, the way out. It stays the same for as long
+/// as the cause does.
+pub(super) type Trouble = (Reason, String);
 
-/// The trouble of the first pod by name that has any, so that the sentence does not change from pass to pass.
-pub(super) fn trouble(seen: &Seen<'_>) -> Option<String> {
-    let mut pods: Vec<&DynamicObject> = all::<Pod>(seen.live)
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .collect();
+/// The trouble of the first object by name that has any, so that the sentence does not change from pass to pass. Pods that
+/// the API server refuses come first, since what is not there cannot say anything.
+pub(super) fn trouble(seen: &Seen<'_>, settled: bool) -> Option<Trouble> {
+    let mut pods: Vec<&DynamicObject> = all::<Pod>(seen.live).collect();
     pods.sort_by_key(|pod| pod.name_any());
-    pods.into_iter()
-        .find_map(|pod| of(pod).map(|what| format!("Pod {}: {what}", pod.name_any())))
+    let of_pod = |pod: &&DynamicObject| {
+        let (reason, text) = of(seen, pod)?;
+        Some((reason, format!("Pod {}: {text}", pod.name_any())))
+    };
+    let (reason, text) = refusals::trouble(seen)
+        .or_else(|| pods.iter().find_map(of_pod))
+        .or_else(|| claims::trouble(seen))
+        .or_else(|| pods.iter().filter(|_| !settled).find_map(|pod| evicted(pod)))?;
+    Some((reason, seen.secrets.redacted(&words::without_passwords(&text))))
 }
 
-fn of(pod: &DynamicObject) -> Option<String> {
-    let list = |field: &str| pod.data["status"][field].as_array().into_iter().flatten();
-    let mut containers = list("initContainerStatuses").chain(list("containerStatuses"));
-    let waiting = containers.find_map(|c| {
-        let waiting = &c["state"]["waiting"];
-        let reason = waiting["reason"].as_str().filter(|r| !HARMLESS.contains(r))?;
-        Some(sentence(reason, &waiting["message"]))
+fn of(seen: &Seen<'_>, pod: &DynamicObject) -> Option<Trouble> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return nodes::does_not_end(pod, seen.now);
+    }
+    if is_over(pod) {
+        return None;
+    }
+    let path = path(pod);
+    containers::trouble(seen, pod, path)
+        .or_else(|| claims::unbound(seen, pod, path))
+        .or_else(|| unschedulable(pod, path))
+        .or_else(|| nodes::is_silent(pod))
+}
+
+fn unschedulable(pod: &DynamicObject, path: &str) -> Option<Trouble> {
+    let condition = condition(pod, "PodScheduled").filter(|c| c["reason"] == "Unschedulable")?;
+    let cause = words::scheduler(text(&condition["message"]));
+    let way_out = words::way_out(cause, path, words::SCHEDULING);
+    Some((
+        Reason::Unschedulable,
+        words::sentence("no node takes it", cause, way_out),
+    ))
+}
+
+/// A node has put the pod out. Another one is made in its place, so this matters only while that is not there.
+fn evicted(pod: &DynamicObject) -> Option<Trouble> {
+    let status = &pod.data["status"];
+    let reason = status["reason"].as_str().filter(|_| status["phase"] == "Failed")?;
+    let said = words::sentence(reason, text(&status["message"]), None);
+    Some((Reason::PodWaiting, format!("Pod {}: {said}", pod.name_any())))
+}
+
+fn is_over(pod: &DynamicObject) -> bool {
+    matches!(pod.data["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+/// The block of the manifest that a pod, a workload or a claim comes from.
+pub(super) fn path(object: &DynamicObject) -> &'static str {
+    match object.labels().get("app.kubernetes.io/component").map(String::as_str) {
+        Some(openwebui::NAME) => "spec.openwebui",
+        Some(redis::NAME) => "spec.openwebui.redis",
+        Some(postgres::NAME) => "spec.openwebui.database",
+        Some(pipelines::NAME) => "spec.openwebui.pipelines",
+        Some(tabby::NAME) => "spec.tabby",
+        Some(ollama::NAME) => "spec.ollama",
+        _ => "spec",
+    }
+}
+
+/// What was said last in an event about the object; a warning counts more. Events outlive what they are about, so one of
+/// that name that is gone does not count.
+fn told<'a>(seen: &Seen<'a>, about: &str, name: &str, is: impl Fn(&str) -> bool) -> Option<&'a DynamicObject> {
+    let named = |o: &&DynamicObject| o.name_any() == name && o.types.as_ref().is_some_and(|t| t.kind == about);
+    let uid = seen.live.iter().find(named).and_then(ResourceExt::uid);
+    let events = all::<Event>(seen.live).filter(|event| {
+        let of = &event.data["involvedObject"];
+        let former = uid.as_ref().is_some_and(|uid| of["uid"] != uid.as_str());
+        of["kind"] == about && of["name"] == name && !former && is(text(&event.data["reason"]))
     });
-    let unscheduled = || {
-        let condition = list("conditions").find(|c| c["type"] == "PodScheduled" && c["reason"] == "Unschedulable")?;
-        Some(sentence("Unschedulable", &condition["message"]))
+    let rank = |event: &&DynamicObject| {
+        let at = ["lastTimestamp", "eventTime", "firstTimestamp"];
+        let at = at.into_iter().find_map(|field| event.data[field].as_str());
+        (
+            event.data["type"] == "Warning",
+            at.map(str::to_string),
+            event.name_any(),
+        )
     };
-    waiting.or_else(unscheduled)
+    events.max_by_key(rank)
 }
 
-/// The reason, and what is said of it without what changes at each attempt: a kubelet that cannot pull says so in two
-/// ways in turn, and one that waits before a restart counts the seconds.
-fn sentence(reason: &str, message: &Value) -> String {
-    let line = message.as_str().unwrap_or_default().lines().next().unwrap_or_default();
-    let (reason, line) = match reason {
-        "ErrImagePull" | "ImagePullBackOff" => (
-            "ImagePullBackOff",
-            line.split_once("ErrImagePull: ").map_or(line, |(_, cause)| cause),
-        ),
-        "CrashLoopBackOff" => (reason, ""),
-        _ => (reason, line),
-    };
-    if line.is_empty() {
-        reason.to_string()
-    } else {
-        format!("{reason}: {line}")
-    }
+fn condition<'a>(object: &'a DynamicObject, kind: &str) -> Option<&'a Value> {
+    let all = object.data["status"]["conditions"].as_array()?;
+    all.iter().find(|c| c["type"] == kind)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_two_ways_of_saying_that_an_image_cannot_be_pulled_are_one() {
-        let cause = "rpc error: code = NotFound desc = no such image";
-        let now = sentence("ErrImagePull", &json!(cause));
-        let later = sentence(
-            "ImagePullBackOff",
-            &json!(format!("Back-off pulling image \"x\": ErrImagePull: {cause}")),
-        );
-        assert_eq!(now, later);
-        assert_eq!(now, format!("ImagePullBackOff: {cause}"));
-    }
-
-    #[test]
-    fn seconds_are_not_repeated() {
-        let message = json!("back-off 40s restarting failed container=ollama pod=x");
-        assert_eq!(sentence("CrashLoopBackOff", &message), "CrashLoopBackOff");
-    }
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

@@ -17,6 +17,7 @@ mod operator;
 mod pause;
 mod pipelines;
 mod python;
+mod s3;
 mod servers;
 mod tabby;
 
@@ -44,6 +45,9 @@ pub const OPENWEBUI_NEXT: &str = "localhost/open-webui:0.12.5";
 
 /// The name of the stand-in for Pipelines, which loads real pipelines.
 pub const PIPELINES: &str = "localhost/pipelines:stand-in";
+
+/// The name of the image of a server that speaks S3.
+pub const S3: &str = "localhost/versitygw:1.8.0";
 
 /// An image in an archive.
 #[derive(Clone, Debug)]
@@ -84,6 +88,14 @@ pub fn ollama(binary: &Path) -> anyhow::Result<Image> {
 /// If busybox or the program is missing or not static, or the archive cannot be written.
 pub fn tabby(program: &Path) -> anyhow::Result<Image> {
     tabby::image(program)
+}
+
+/// [`S3`] around the static program; needs the package busybox-static.
+///
+/// # Errors
+/// If busybox or the program is missing or not static, or the archive cannot be written.
+pub fn s3(program: &Path) -> anyhow::Result<Image> {
+    s3::image(program)
 }
 
 /// [`REDIS`] of Debian's package; needs root and the package mmdebstrap.

@@ -39,10 +39,11 @@
 - apiGroups: [""]
   resources: [services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
-# Models, accounts, uploads and indices. No `delete`: data goes by the user's hand or by its own retention policy, never by the operator's.
+# Models, accounts, uploads and indices. `delete` is for claims of a part that is switched off and whose manifest says
+# `persistence.retain: false`; every other claim goes by the user's hand.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Secrets that a spec names are read, and watched one by one (list and watch with a field selector on the name, which RBAC
 # can restrict only to names known in advance); generated ones are created once and removed with what they belong to.
 - apiGroups: [""]
@@ -73,6 +74,10 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Why a claim is not bound, a volume not mounted, a pod of a StatefulSet refused: that is told in events only.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- end -}}
 
 {{- /* The kinds of stacks: LMDeployment, and its older names. */ -}}

@@ -94,7 +94,8 @@ impl LMDeployment {
                 };
                 Some((Reason::SecretMissing, text))
             });
-        missing.or_else(|| chat.misshapen(seen))
+        let binary = || chat.binary(self.database(chat, seen), seen);
+        missing.or_else(binary).or_else(|| chat.misshapen(seen))
     }
 
     /// The names of all Secrets that are read.
@@ -140,6 +141,14 @@ impl ChatSpec {
         keys.extend(self.pipelines().into_iter().flat_map(pipelines::PipelinesSpec::secrets));
         keys.extend(self.langfuse().into_iter().flat_map(pipelines::LangfuseSpec::secrets));
         keys
+    }
+
+    /// Keys that hold what no variable of a container can.
+    fn binary(&self, database: Database, seen: &Seen<'_>) -> Option<(Reason, String)> {
+        let keys = self.all_keys(database).into_iter();
+        let (name, key) = keys.into_iter().find(|(name, key)| seen.secrets.is_binary(name, key))?;
+        let text = format!("Secret {name}: what is under {key} is no text (UTF-8, without a zero byte)");
+        Some((Reason::SecretInvalid, text))
     }
 
     /// Addresses in Secrets that are none.

@@ -27,6 +27,7 @@ pub enum Tool {
     Etcdctl,
     Tabby,
     CertManager,
+    Versitygw,
 }
 
 /// How a tool is made.
@@ -98,6 +99,7 @@ impl Tool {
         Tool::Etcdctl,
         Tool::Tabby,
         Tool::CertManager,
+        Tool::Versitygw,
     ];
 
     /// The name on the command line and in the cache.
@@ -142,6 +144,13 @@ impl Tool {
             Tool::Coredns => Recipe::new("coredns", "coredns", ".", 60).from("github.com/coredns/coredns"),
             Tool::Pause => Recipe::new("pause", "pause", ".", 1),
             Tool::Tabby => Recipe::new("tabby", "tabby", ".", 5),
+            Tool::Versitygw => Recipe::new(
+                "versitygw",
+                "versitygw",
+                "github.com/versity/versitygw/cmd/versitygw",
+                80,
+            )
+            .from("github.com/versity/versitygw"),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",
