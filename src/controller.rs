@@ -205,7 +205,7 @@ where
     let objects = watcher(api, watcher::Config::default()).default_backoff().modify(slim);
     let (absent, presence) = watch::channel(false);
     let own = reflector::reflector(writer, objects)
-        .inspect(move |event| heed::<K, _>(event, &absent))
+        .inspect(move |event| heed::<K>(event, &absent))
         .touched_objects()
         .filter_map(|result| ready(result.ok().map(|object| ObjectRef::from_obj(&object))));
     K::enter(&context.index, store.clone(), presence);
@@ -234,9 +234,11 @@ where
 
 /// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
 /// again at the pace of failed watches.
-fn heed<K: Reached, E>(event: &Result<E, watcher::Error>, absent: &watch::Sender<bool>) {
+fn heed<K: Reached>(event: &Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>, absent: &watch::Sender<bool>) {
     let kind = K::kind(&());
     match event {
+        // A list begins whether or not there is something to list.
+        Ok(watcher::Event::Init) => {}
         Ok(_) => {
             absent.send_if_modified(std::mem::take);
         }

@@ -376,6 +376,56 @@ mod tests {
         assert!(!owner().owns(&claim));
     }
 
+    fn older(owners: &Value, annotations: &Value) -> ObjectMeta {
+        let labels = json!({DEPLOYMENT: "chat", "app": "openwebui"});
+        serde_json::from_value(json!({"labels": labels, "annotations": annotations, "ownerReferences": owners}))
+            .unwrap()
+    }
+
+    #[test]
+    fn what_an_older_operator_made_is_known_by_its_label_unless_it_is_someones() {
+        let none = json!({});
+        assert!(owner().inherits(&older(&json!([]), &none)), "its claims name no owner");
+        assert!(owner().inherits(&older(&json!([owner().owner_reference()]), &none)));
+        let foreign = Owner {
+            uid: "u2".into(),
+            ..owner()
+        };
+        assert!(!owner().inherits(&older(&json!([foreign.owner_reference()]), &none)));
+        let kept = json!({RETAINED_FOR: "OllamaDeployment/chat"});
+        assert!(
+            !owner().inherits(&older(&json!([]), &kept)),
+            "ours, and of another kind"
+        );
+        let ours = owner().object::<Service>("ollama", "chat-ollama", json!({}));
+        assert!(!owner().inherits(&meta(&ours)), "nothing is inherited from ourselves");
+        let other = Owner {
+            name: "other".into(),
+            ..owner()
+        };
+        assert!(!other.inherits(&older(&json!([]), &none)));
+    }
+
+    #[test]
+    fn a_stack_of_another_kind_is_succeeded_by_its_name() {
+        let before = Owner {
+            kind: "OllamaDeployment".into(),
+            uid: "u0".into(),
+            ..owner()
+        };
+        let service = before.object::<Service>("ollama", "chat-ollama", json!({}));
+        assert!(owner().succeeds("OllamaDeployment", &meta(&service)));
+        assert!(!owner().succeeds("Deployment", &meta(&service)));
+        let claim = before.object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
+        assert!(owner().succeeds("OllamaDeployment", &meta(&claim.retained(&before))));
+        let other = Owner {
+            name: "other".into(),
+            ..before
+        };
+        let service = other.object::<Service>("ollama", "other-ollama", json!({}));
+        assert!(!owner().succeeds("OllamaDeployment", &meta(&service)));
+    }
+
     #[test]
     fn no_null_reaches_the_api_server() {
         let volumes = json!([{"name": "a", "emptyDir": null}, null]);

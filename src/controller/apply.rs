@@ -139,7 +139,9 @@ impl Job<'_> {
                 .map(|m| m.metadata),
         };
         if live.is_none()
-            && let Some(meta) = found.as_ref().filter(|meta| self.owner.inherits(meta))
+            && let Some(meta) = found
+                .as_ref()
+                .filter(|meta| inherit::is_left(self.owner, self.object, meta))
             && inherit::adopt(&self.api(), self.owner, self.object, meta).await?
         {
             // As it is now, it comes with the watch.

@@ -79,6 +79,13 @@ pub(super) fn manager(kind: &str) -> String {
     format!("llm-operator/{}", kind.to_lowercase())
 }
 
+/// True for an object of the older operator, of a stack of ours. Only its claims and some of its Secrets name no owner: what
+/// else names none is somebody's own.
+pub(super) fn is_left(owner: &Owner, object: &Object, meta: &ObjectMeta) -> bool {
+    let is_named = meta.owner_references.as_ref().is_some_and(|all| !all.is_empty());
+    owner.inherits(meta) && (is_named || DATA.contains(&&*object.resource.kind))
+}
+
 /// Makes an object of the older operator ours. Its fields pass to us, so that those that we do not apply go with the next
 /// apply; of claims and Secrets only the marks change. True when that is all there is to do for now.
 pub(super) async fn adopt(
@@ -188,5 +195,31 @@ pub(super) async fn remove(
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{Secret, Service};
+
+    #[test]
+    fn an_object_without_an_owner_is_left_by_an_older_operator_only_where_that_one_named_none() {
+        let owner = Owner {
+            api_version: "llm.geeper.io/v1alpha1".into(),
+            kind: "LMDeployment".into(),
+            name: "chat".into(),
+            namespace: "team".into(),
+            uid: "u1".into(),
+        };
+        let found = |owners: Value| -> ObjectMeta {
+            let labels = json!({"llm-deployment": "chat"});
+            serde_json::from_value(json!({"labels": labels, "ownerReferences": owners})).expect("it is metadata")
+        };
+        let service = owner.object::<Service>("ollama", "chat-ollama", json!({}));
+        let secret = owner.object::<Secret>("openwebui", "chat-openwebui-secret", json!({}));
+        assert!(is_left(&owner, &secret, &found(json!([]))));
+        assert!(!is_left(&owner, &service, &found(json!([]))), "somebody's own Service");
+        assert!(is_left(&owner, &service, &found(json!([owner.owner_reference()]))));
     }
 }
