@@ -15,6 +15,8 @@ pub const DEPLOYMENT: &str = "llm-deployment";
 pub const OLD_DEPLOYMENT: &str = "ollama-deployment";
 /// The annotation of what outlives its owner: `<kind>/<name>` of the owner.
 pub const RETAINED_FOR: &str = "llm.geeper.io/retained-for";
+/// The annotation of a claim that its manifest says not to keep: `<kind>/<name>` of the owner. No other claim is ever deleted.
+pub const GOES_WITH: &str = "llm.geeper.io/goes-with";
 /// The finalizer that we set.
 pub const FINALIZER: &str = "llm.geeper.io/cleanup";
 
@@ -173,6 +175,16 @@ impl Object {
         merge(
             &mut self.body,
             json!({"metadata": {"annotations": {RETAINED_FOR: owner.reference()}}}),
+        );
+        self
+    }
+
+    /// The same object, which goes as soon as nothing desires it.
+    #[must_use]
+    pub fn going(mut self, owner: &Owner) -> Self {
+        merge(
+            &mut self.body,
+            json!({"metadata": {"annotations": {GOES_WITH: owner.reference()}}}),
         );
         self
     }
