@@ -8,6 +8,7 @@ use crate::base::object::{Object, RETAINED_FOR, all, find};
 use crate::base::seen::Seen;
 use crate::component::common::Common;
 use crate::component::common::persistence::{Persistence, Volume};
+use crate::component::ollama::OllamaSpec;
 use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
@@ -134,7 +135,7 @@ impl LMDeployment {
             .filter(|(before, now)| goes(before) && !stays(now));
         let mut paths: Vec<&str> = lost.map(|(before, _)| path(before.component)).collect();
         let servers = |stack: &Self| {
-            let volume = stack.ollama().and_then(|o| o.volume()).filter(Volume::is_ours);
+            let volume = stack.ollama().and_then(OllamaSpec::volume).filter(Volume::is_ours);
             volume.map(|v| v.spec.retains())
         };
         if servers(old) == Some(false) && servers(self).is_none() {
