@@ -20,6 +20,8 @@ pub const TAKE_OVER_FROM: &str = "llm.geeper.io/take-over-from";
 /// The kinds of stacks: one kind with two older names. What a stack is made of is named after it, whatever its kind, so
 /// that of one name there can be one.
 pub const STACKS: [&str; 3] = ["LMDeployment", "OllamaDeployment", "Deployment"];
+/// The annotation of a claim that its manifest says not to keep: `<kind>/<name>` of the owner. No other claim is ever deleted.
+pub const GOES_WITH: &str = "llm.geeper.io/goes-with";
 /// The finalizer that we set.
 pub const FINALIZER: &str = "llm.geeper.io/cleanup";
 
@@ -220,6 +222,16 @@ impl Object {
         merge(
             &mut self.body,
             json!({"metadata": {"annotations": {RETAINED_FOR: owner.reference()}}}),
+        );
+        self
+    }
+
+    /// The same object, which goes as soon as nothing desires it.
+    #[must_use]
+    pub fn going(mut self, owner: &Owner) -> Self {
+        merge(
+            &mut self.body,
+            json!({"metadata": {"annotations": {GOES_WITH: owner.reference()}}}),
         );
         self
     }

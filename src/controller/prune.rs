@@ -2,13 +2,13 @@
 
 use super::apply::{Error, is};
 use super::{Context, cache};
-use crate::base::object::{Object, Owner, RETAINED_FOR};
+use crate::base::object::{GOES_WITH, Object, Owner};
 use kube::api::{DeleteParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 
-/// Deletes what is ours by uid, labelled as this stack's, and not desired. A claim is ours only where the manifest says that
-/// it is not to be kept. Never Secrets, which may open what is kept, or pods, which belong to their workloads.
+/// Deletes what is ours by uid, labelled as this stack's, and not desired. A claim only where it says that its manifest does
+/// not want it kept. Never Secrets, which may open what is kept, or pods, which belong to their workloads.
 pub(super) async fn prune(
     context: &Context,
     owner: &Owner,
@@ -22,7 +22,11 @@ pub(super) async fn prune(
             i += 1;
             continue;
         };
-        let kept = ["Secret", "Pod"].contains(&types.kind.as_str()) || object.annotations().contains_key(RETAINED_FOR);
+        let kept = match types.kind.as_str() {
+            "Secret" | "Pod" => true,
+            "PersistentVolumeClaim" => object.annotations().get(GOES_WITH) != Some(&owner.reference()),
+            _ => false,
+        };
         let ours = object.owner_references().iter().any(|o| o.uid == owner.uid);
         let going = object.metadata.deletion_timestamp.is_some();
         if kept || !ours || going || desired.iter().any(|d| is(object, d)) {

@@ -220,6 +220,9 @@ impl LMDeployment {
             let issue = Issue::invalid("spec.ollama.enabled", "engine", false, NO_ENGINE);
             review.issues.push(issue.fatal());
         }
+        if let Some(old) = old {
+            self.warn_of_loss(old, &mut review);
+        }
         self.warn_of_legacy(&mut review);
         review
     }

@@ -180,7 +180,7 @@ impl<'a> Volume<'a> {
         Some(if self.spec.retains() {
             claim.retained(seen.owner)
         } else {
-            claim
+            claim.going(seen.owner)
         })
     }
 

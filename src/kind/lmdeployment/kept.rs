@@ -1,10 +1,14 @@
 //! Data that outlives the part of the stack that made it: what is kept, which is said in the status, and what is not.
 
 use super::LMDeployment;
+use super::chat::Database;
+use super::trouble::block as path;
+use crate::base::issue::{Concern, Review};
 use crate::base::object::{Object, RETAINED_FOR, all, find};
 use crate::base::seen::Seen;
 use crate::component::common::Common;
 use crate::component::common::persistence::{Persistence, Volume};
+use crate::component::ollama::OllamaSpec;
 use crate::component::{ollama, openwebui, pipelines, postgres, redis, tabby};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
@@ -47,7 +51,8 @@ impl Single<'_> {
 }
 
 impl LMDeployment {
-    fn singles<'a>(&'a self, seen: &Seen<'_>) -> [Single<'a>; 5] {
+    /// Given where the accounts are.
+    fn singles(&self, accounts: Option<Database>) -> [Single<'_>; 5] {
         let chat = self.chat();
         let block = self.spec.openwebui.as_ref();
         let database = block.and_then(|c| c.database.as_ref()?.persistence.as_ref());
@@ -62,7 +67,7 @@ impl LMDeployment {
         let pipes = block.and_then(|c| c.pipelines.as_ref()?.persistence.as_ref());
         let cache = block.and_then(|c| c.redis.as_ref()?.persistence.as_ref());
         let web = block.and_then(|c| c.web.persistence.as_ref());
-        let runs_database = chat.is_some_and(|c| self.postgres(c, seen).is_some());
+        let runs_database = accounts == Some(Database::Postgres);
         [
             single(openwebui::NAME, web, openwebui::SIZE, chat.is_some(), true),
             single(postgres::NAME, database, postgres::SIZE, runs_database, true),
@@ -86,7 +91,7 @@ impl LMDeployment {
 
     /// What is kept and not used, in the order of its names.
     pub(super) fn retained(&self, seen: &Seen<'_>) -> Vec<Retained> {
-        let singles = self.singles(seen);
+        let singles = self.singles(self.chat().map(|c| self.database(c, seen)));
         let reference = seen.owner.reference();
         let unused = |live: &&DynamicObject| {
             let component = live.labels().get("app.kubernetes.io/component");
@@ -118,6 +123,30 @@ impl LMDeployment {
         number.is_some_and(|number| number < ollama.most())
     }
 
+    /// A change that takes data away says so.
+    pub(super) fn warn_of_loss(&self, old: &Self, review: &mut Review) {
+        let accounts = |stack: &Self| stack.chat().map(|c| c.database(stack.known_database()));
+        let (now, before) = (self.singles(accounts(self)), old.singles(accounts(old)));
+        let goes = |before: &Single<'_>| before.uses_claim() && before.spec.is_some_and(|spec| !spec.retains());
+        let stays = |now: &Single<'_>| now.uses_claim() || now.spec.is_some_and(Persistence::retains);
+        let lost = before
+            .iter()
+            .zip(&now)
+            .filter(|(before, now)| goes(before) && !stays(now));
+        let mut paths: Vec<&str> = lost.map(|(before, _)| path(before.component)).collect();
+        let servers = |stack: &Self| {
+            let volume = stack.ollama().and_then(OllamaSpec::volume).filter(Volume::is_ours);
+            volume.map(|v| v.spec.retains())
+        };
+        if servers(old) == Some(false) && servers(self).is_none() {
+            paths.push(path(ollama::NAME));
+        }
+        for path in paths {
+            let text = format!("{path}: persistence.retain was false, so its claim is deleted now, with its data");
+            review.warn(Concern::DataLoss, text);
+        }
+    }
+
     /// Claims of parts that are off, which were to go with their part, and which the manifest now says to keep: they are
     /// made to stay before anything is removed.
     pub(super) fn spared(&self, seen: &Seen<'_>) -> Vec<Object> {
@@ -139,7 +168,8 @@ impl LMDeployment {
             };
             goes.then(|| volume.object(seen, single.component, &name)).flatten()
         };
-        self.singles(seen).iter().filter_map(spared).collect()
+        let accounts = self.chat().map(|c| self.database(c, seen));
+        self.singles(accounts).iter().filter_map(spared).collect()
     }
 }
 

@@ -72,14 +72,20 @@ fn is_over(pod: &DynamicObject) -> bool {
 }
 
 /// The block of the manifest that a pod, a workload or a claim comes from.
-pub(super) fn path(object: &DynamicObject) -> &'static str {
-    match object.labels().get("app.kubernetes.io/component").map(String::as_str) {
-        Some(openwebui::NAME) => "spec.openwebui",
-        Some(redis::NAME) => "spec.openwebui.redis",
-        Some(postgres::NAME) => "spec.openwebui.database",
-        Some(pipelines::NAME) => "spec.openwebui.pipelines",
-        Some(tabby::NAME) => "spec.tabby",
-        Some(ollama::NAME) => "spec.ollama",
+fn path(object: &DynamicObject) -> &'static str {
+    let component = object.labels().get("app.kubernetes.io/component");
+    component.map_or("spec", |component| block(component))
+}
+
+/// The block of a component.
+pub(super) fn block(component: &str) -> &'static str {
+    match component {
+        openwebui::NAME => "spec.openwebui",
+        redis::NAME => "spec.openwebui.redis",
+        postgres::NAME => "spec.openwebui.database",
+        pipelines::NAME => "spec.openwebui.pipelines",
+        tabby::NAME => "spec.tabby",
+        ollama::NAME => "spec.ollama",
         _ => "spec",
     }
 }

@@ -36,7 +36,7 @@ impl Database {
 
 impl ChatSpec {
     /// The database, given the one that the stack is on already.
-    pub(super) fn database(&self, known: Option<Database>) -> Database {
+    pub(in crate::kind::lmdeployment) fn database(&self, known: Option<Database>) -> Database {
         let block = self.database_block();
         match (block.enabled, &block.url_secret_ref) {
             (_, Some(_)) => Database::External,

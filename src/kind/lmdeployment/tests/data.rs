@@ -106,3 +106,31 @@ fn a_claim_that_is_to_stay_after_all_is_made_to_before_its_part_goes() {
     assert_eq!(kept.body["metadata"]["ownerReferences"], Value::Null);
     assert_eq!(kept.body["spec"]["resources"]["requests"]["storage"], "3Gi", "as it is");
 }
+
+#[test]
+fn a_change_that_takes_data_away_says_so() {
+    let off = "{ollama: {models: [codellama]}, openwebui: {enabled: false}, tabby: {enabled: false}}";
+    let warned = |before: &str, after: &str| {
+        let review = stack(after).check(Some(&stack(before)), &Settings::default());
+        let lost = review.warnings.into_iter().filter(|w| w.text.contains("retain"));
+        lost.map(|w| w.text.split(':').next().unwrap_or_default().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warned(ALL, off), [""; 0], "it is kept");
+    let going = ALL.replace("{enabled: true}", "{enabled: true, retain: false}");
+    assert_eq!(
+        warned(&going, off),
+        [
+            "spec.openwebui.redis",
+            "spec.openwebui.pipelines",
+            "spec.tabby",
+            "spec.ollama"
+        ]
+    );
+    assert_eq!(warned(&going, &going), [""; 0]);
+    let saved = "{ollama: {persistence: {enabled: true}, models: [codellama]}, tabby: {persistence: {enabled: true}}}";
+    assert_eq!(
+        warned(&going, saved),
+        ["spec.openwebui.redis", "spec.openwebui.pipelines"]
+    );
+}
