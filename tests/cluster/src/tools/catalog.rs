@@ -26,6 +26,7 @@ pub enum Tool {
     HelmUnittest,
     Etcdctl,
     Tabby,
+    Traefik,
 }
 
 /// How a tool is made.
@@ -96,6 +97,7 @@ impl Tool {
         Tool::HelmUnittest,
         Tool::Etcdctl,
         Tool::Tabby,
+        Tool::Traefik,
     ];
 
     /// The name on the command line and in the cache.
@@ -140,6 +142,8 @@ impl Tool {
             Tool::Coredns => Recipe::new("coredns", "coredns", ".", 60).from("github.com/coredns/coredns"),
             Tool::Pause => Recipe::new("pause", "pause", ".", 1),
             Tool::Tabby => Recipe::new("tabby", "tabby", ".", 5),
+            Tool::Traefik => Recipe::new("traefik", "traefik", "github.com/traefik/traefik/v3/cmd/traefik", 330)
+                .from("github.com/traefik/traefik/v3"),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",
