@@ -6,6 +6,8 @@ mod live;
 mod autoscaling;
 #[path = "exposure/gateway.rs"]
 mod gateway;
+#[path = "exposure/traefik.rs"]
+mod traefik;
 
 use cluster::Kind;
 use cluster::test::Suite;
@@ -22,6 +24,11 @@ fn main() -> ExitCode {
             "routes_follow_the_gateway_api",
             Kind::Node,
             gateway::routes_follow_the_gateway_api,
+        )
+        .test(
+            "a_real_controller_lets_people_in",
+            Kind::Node,
+            traefik::a_real_controller_lets_people_in,
         );
     suite.run()
 }

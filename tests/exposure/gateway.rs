@@ -7,7 +7,6 @@ use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
 use cluster::tools;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use tokio::task::spawn_blocking;
 
 const ROUTE: &str = "chat-tabby-ingress";
@@ -23,6 +22,10 @@ pub async fn routes_follow_the_gateway_api() -> Result<()> {
     });
     let spec = json!({"ollama": {"models": models}, "tabby": tabby});
 
+    // Another test may have left it.
+    cluster
+        .kubectl(&["delete", "crd", DEFINITION, "--ignore-not-found"])
+        .await?;
     // A cluster without the API: said once, in words, and nothing is tried in vain.
     stage.stack("chat", &spec).await?;
     let stack = stage.told("chat", "Ready", "False", "GatewayMissing").await?;
@@ -90,17 +93,12 @@ pub async fn routes_follow_the_gateway_api() -> Result<()> {
 }
 
 /// Installs the definitions of the Gateway API.
-async fn define(stage: &Stage) -> Result<()> {
+pub async fn define(stage: &Stage) -> Result<()> {
     let source = spawn_blocking(|| tools::source("gateway-api", "sigs.k8s.io/gateway-api")).await??;
-    for file in ["httproutes", "gateways", "gatewayclasses"] {
-        let path: PathBuf = source.join(format!("config/crd/standard/gateway.networking.k8s.io_{file}.yaml"));
-        let path = path.to_str().context("the path is not UTF-8")?;
-        stage
-            .cluster()
-            .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", path])
-            .await?;
-    }
-    Ok(())
+    let folder = source.join("config/crd/standard");
+    let folder = folder.to_str().context("the path is not UTF-8")?;
+    let arguments = ["apply", "--server-side", "--force-conflicts", "-f", folder];
+    stage.cluster().kubectl(&arguments).await.map(drop)
 }
 
 /// What the controller of the Gateway says of the route.

@@ -28,6 +28,7 @@ pub enum Tool {
     Tabby,
     CertManager,
     Versitygw,
+    Traefik,
 }
 
 /// How a tool is made.
@@ -100,6 +101,7 @@ impl Tool {
         Tool::Tabby,
         Tool::CertManager,
         Tool::Versitygw,
+        Tool::Traefik,
     ];
 
     /// The name on the command line and in the cache.
@@ -151,6 +153,8 @@ impl Tool {
                 80,
             )
             .from("github.com/versity/versitygw"),
+            Tool::Traefik => Recipe::new("traefik", "traefik", "github.com/traefik/traefik/v3/cmd/traefik", 330)
+                .from("github.com/traefik/traefik/v3"),
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",

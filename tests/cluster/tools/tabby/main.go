@@ -4,8 +4,11 @@
 package main
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -99,8 +102,32 @@ func serve(address string) {
 			w.WriteHeader(http.StatusNotImplemented)
 		})
 	}
+	for _, path := range []string{"/subscriptions", "/hub"} {
+		routes.HandleFunc("GET "+path, socket)
+	}
 	fmt.Println("Listening at", address)
 	panicked("%v", http.ListenAndServe(address, routes))
+}
+
+// socket opens a WebSocket, as Tabby's subscriptions and its hub do, and sends back what comes.
+func socket(w http.ResponseWriter, r *http.Request) {
+	key := r.Header.Get("Sec-WebSocket-Key")
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || key == "" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	connection, stream, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	defer connection.Close()
+	// The constant is that of RFC 6455.
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	fmt.Fprintf(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+	stream.Flush()
+	io.Copy(connection, stream)
 }
 
 // panicked ends the process as a Rust panic does.
