@@ -149,6 +149,7 @@ programs:
 test-programs:
 	@echo "building the tests (the first time takes some minutes)"
 	@cargo test --quiet --workspace --no-run
+	@cargo build --quiet --workspace --features llm-operator/test-clock --bin llm-operator-test-clock
 
 $(CARGO_DENY):
 	@echo "building cargo-deny $(CARGO_DENY_VERSION), once (about 3 min)"

@@ -163,12 +163,17 @@ impl Owner {
     }
 
     /// True when the live object is ours: controlled by our uid, or kept for an object of our kind and name. A claim
-    /// that goes with its `StatefulSet` is owned by that one, and is ours as well.
+    /// that goes with its `StatefulSet` is owned by that one, and is ours as well. So is what we have marked and somebody
+    /// has orphaned: nobody else's name is on it.
     #[must_use]
     pub fn owns(&self, live: &ObjectMeta) -> bool {
         let mut owners = live.owner_references.iter().flatten();
-        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
-        owners.clone().any(|o| o.uid == self.uid) || kept && owners.all(|o| o.api_version == "apps/v1")
+        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR));
+        let label = |key: &str| live.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+        let marked = label(MANAGED_BY) == Some(OPERATOR) && label(DEPLOYMENT) == Some(&self.name);
+        owners.clone().any(|o| o.uid == self.uid)
+            || kept == Some(&self.reference()) && owners.all(|o| o.api_version == "apps/v1")
+            || kept.is_none() && marked && owners.next().is_none()
     }
 
     /// True when the older operator made the live object for a stack of our name: it has its label, and nobody of ours has

@@ -1,6 +1,7 @@
 //! What the tests on real clusters share: the operator as users run it, a stage for each test, and access to objects.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub mod inside;
 pub mod load;
 pub mod objects;
 pub mod operator;

@@ -70,7 +70,10 @@ fn build() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be built.
 pub async fn image() -> Result<Image> {
-    let binary = binary().await?;
+    imaged(binary().await?).await
+}
+
+async fn imaged(binary: PathBuf) -> Result<Image> {
     spawn_blocking(move || {
         let bytes = std::fs::read(&binary)?;
         let tag = &format!("{:x}", Sha256::digest(&bytes))[..12];
@@ -78,6 +81,27 @@ pub async fn image() -> Result<Image> {
         images::operator_image(&format!("localhost/llm-operator:{tag}"), &binary, &dockerfile)
     })
     .await?
+}
+
+/// Brings the operator with the clock of the tests into the cluster's node, and gives the name of its image.
+///
+/// # Errors
+/// When it cannot be built or loaded.
+pub async fn test_clock(cluster: &Cluster) -> Result<String> {
+    static BUILT: OnceCell<Image> = OnceCell::const_new();
+    let image = BUILT.get_or_try_init(async || {
+        let with_clock = binary().await?.with_file_name("llm-operator-test-clock");
+        ensure!(
+            with_clock.exists(),
+            "{} is not built: make test-programs",
+            with_clock.display()
+        );
+        imaged(with_clock).await
+    });
+    let image = image.await?;
+    let archive = image.archive.to_str().context("the image's path is not UTF-8")?;
+    cluster.load(archive).await?;
+    Ok(image.name.clone())
 }
 
 /// Brings every image of the tests into the cluster's node, and gives the name of the operator's.

@@ -1,8 +1,9 @@
 //! Pulls that are interrupted, by whatever end: each goes on, and the figures say how many bytes that cost.
 
+use super::live::inside::{cgroup, signal};
 use super::live::objects::{condition, name, restarts};
 use super::live::stage::Stage;
-use super::place::{self, OPERATOR, add, figures, mib, moving, parts, ready, signal, stack};
+use super::place::{self, OPERATOR, add, figures, mib, moving, parts, ready, stack};
 use anyhow::{Context, Result, ensure};
 use cluster::faults::{Effect, Rule};
 use cluster::test::until;
@@ -96,7 +97,7 @@ pub async fn a_pull_goes_on_after_ollama_was_stopped() -> Result<()> {
 pub async fn a_pull_goes_on_after_ollama_was_killed() -> Result<()> {
     let _turn = OPERATOR.read().await;
     let (stage, child, pod) = pulling("ollama-killed", 33).await?;
-    signal(stage.cluster(), &place::cgroup(&pod), "ollama serve", "KILL").await?;
+    signal(stage.cluster(), &cgroup(&pod), "ollama serve", "KILL").await?;
     went_on(&stage, &child).await?;
     figures("Ollama killed with SIGKILL", mib(SIZE as u64), &stage);
     let sent: u64 = parts(&stage).iter().map(|p| p.sent).sum();

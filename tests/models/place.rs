@@ -4,7 +4,6 @@ use super::live::objects::{condition, is_observed};
 use super::live::operator::NAMESPACE;
 use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
-use cluster::Cluster;
 use cluster::gguf::Model;
 use cluster::test::until;
 use serde_json::{Value, json};
@@ -143,35 +142,6 @@ pub fn figures(test: &str, size: u64, stage: &Stage) {
         fetched(stage),
         parts.join("; ")
     );
-}
-
-/// Sends a signal to the processes of a pod, or with that argument, whose command line begins with `program`.
-pub async fn signal(cluster: &Cluster, mark: &str, program: &str, signal: &str) -> Result<()> {
-    let script = r#"found=1
-        for p in /proc/[0-9]*; do
-          line=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) || continue
-          case "$line" in *"$2"*) ;; *) continue ;; esac
-          if grep -q "$1" "$p/cgroup" 2>/dev/null || case "$line" in *"$1"*) true ;; *) false ;; esac; then
-            case "$line" in sh*|/bin/sh*|grep*) continue ;; esac
-            kill -s "$3" "${p#/proc/}" && found=0
-          fi
-        done
-        exit $found"#;
-    let output = cluster
-        .enter(&["sh", "-c", script, "sh", mark, program, signal])
-        .await?;
-    ensure!(
-        output.status.success(),
-        "no process {program} of {mark}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
-}
-
-/// What the kubelet's cgroups call a pod.
-pub fn cgroup(pod: &Value) -> String {
-    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
-    format!("{uid}\\|{}", uid.replace('-', "_"))
 }
 
 /// The pod of the operator that reconciles.

@@ -1,9 +1,10 @@
 //! Servers that hang, and servers that start again with nobody to help them.
 
+use super::live::inside::{cgroup, signal};
 use super::live::objects::uid;
 use super::live::operator::NAMESPACE;
 use super::live::stage::Stage;
-use super::place::{OPERATOR, add, cgroup, event, ready, signal, stack};
+use super::place::{OPERATOR, add, event, ready, stack};
 use anyhow::{Result, ensure};
 use cluster::test::until;
 use serde_json::{Value, json};

@@ -69,12 +69,12 @@ fn a_route_needs_a_gateway_and_a_host() {
         ],
     );
     refused(
-        &tabby("{parentRef: {name: Web, namespace: my_ns, sectionName: ''}, host: '*.example.com'}"),
+        &tabby("{parentRef: {name: Web, namespace: my_ns, sectionName: ''}, host: Code_1}"),
         &[
             "spec.tabby.gateway.parentRef.sectionName: Invalid value: 0: must be 1 to 253 characters long",
             "spec.tabby.gateway.parentRef.name: Invalid value: \"Web\": is no name: lower case, digits, - and .",
             "spec.tabby.gateway.parentRef.namespace: Invalid value: \"my_ns\": is no name: lower case, digits, - and .",
-            "spec.tabby.gateway.host: Invalid value: \"*.example.com\": is not a lower-case host name such as \
+            "spec.tabby.gateway.host: Invalid value: \"Code_1\": is not a lower-case host name such as \
              chat.example.com",
         ],
     );

@@ -181,7 +181,7 @@ pub fn address(ingress: Option<IngressSpec>, gateway: Option<&GatewaySpec>) -> O
         let scheme = if ingress.tls.is_some() { "https" } else { "http" };
         Some(format!("{scheme}://{host}"))
     };
-    let host = || gateway.and_then(|g| g.host.as_deref());
+    let host = || gateway.and_then(|g| g.host.as_deref()).filter(|h| !h.starts_with('*'));
     from_ingress().or_else(|| host().map(|host| format!("https://{host}")))
 }
 

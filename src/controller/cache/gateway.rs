@@ -38,6 +38,10 @@ impl Gateway {
         while let Some(result) = stream.next().await {
             match result {
                 Ok(Event::Init) => listed = false,
+                // It takes the routes with it, and refuses new ones meanwhile.
+                Ok(Event::InitApply(meta) | Event::Apply(meta)) if meta.metadata.deletion_timestamp.is_some() => {
+                    self.close();
+                }
                 Ok(Event::InitApply(_) | Event::Apply(_)) => {
                     listed = true;
                     self.open(&stop);

@@ -1,0 +1,86 @@
+//! Faults, one after the other, in a release that people use meanwhile; and the table of what came of them.
+
+mod live;
+
+#[path = "reliability/objects.rs"]
+mod objects;
+#[path = "reliability/pods.rs"]
+mod pods;
+#[path = "reliability/scene.rs"]
+mod scene;
+#[path = "reliability/server.rs"]
+mod server;
+#[path = "reliability/table.rs"]
+mod table;
+#[path = "reliability/trust.rs"]
+mod trust;
+
+use anyhow::Result;
+use cluster::Kind;
+use cluster::test::Suite;
+use std::process::ExitCode;
+
+/// The name of the cluster.
+const CLUSTER: &str = "apart";
+
+/// The rows of the table, in its order.
+const FAULTS: [&str; 21] = [
+    "leader killed",
+    "leader frozen",
+    "partition",
+    "pods deleted",
+    "every pod gone",
+    "rollout",
+    "node drained",
+    "API server restarted",
+    "etcd restarted",
+    "watches expired",
+    "storm of 409",
+    "storm of 429",
+    "API server slow",
+    "rights taken away",
+    "caBundle wiped",
+    "webhook configurations deleted",
+    "CA Secret wiped",
+    "leaf rotation and CA rollover",
+    "older CA Secret",
+    "clock 400 days ahead",
+    "clock 2 hours behind",
+];
+
+fn main() -> ExitCode {
+    let node = Kind::Node;
+    Suite::new()
+        .test("the_leader_is_killed", node, pods::the_leader_is_killed)
+        .test("the_leader_freezes", node, pods::the_leader_freezes)
+        .test("the_leader_is_cut_off", node, pods::the_leader_is_cut_off)
+        .test("pods_are_deleted_one_by_one", node, pods::pods_are_deleted_one_by_one)
+        .test("all_pods_go_at_once", node, pods::all_pods_go_at_once)
+        .test("the_release_rolls", node, pods::the_release_rolls)
+        .test("a_node_is_drained", node, pods::a_node_is_drained)
+        .test("the_api_server_restarts", node, server::the_api_server_restarts)
+        .test("etcd_restarts", node, server::etcd_restarts)
+        .test("watches_expire", node, server::watches_expire)
+        .test("a_storm_of_409", node, server::a_storm_of_409)
+        .test("a_storm_of_429", node, server::a_storm_of_429)
+        .test("the_api_server_is_slow", node, server::the_api_server_is_slow)
+        .test("rights_are_taken_away", node, server::rights_are_taken_away)
+        .test("the_bundle_is_wiped", node, trust::the_bundle_is_wiped)
+        .test(
+            "the_configurations_are_deleted",
+            node,
+            trust::the_configurations_are_deleted,
+        )
+        .test("the_secret_is_lost", node, trust::the_secret_is_lost)
+        .test("certificates_roll_over", node, trust::certificates_roll_over)
+        .test("clocks_are_wrong", node, trust::clocks_are_wrong)
+        .test("children_are_touched", node, objects::children_are_touched)
+        .test("a_namespace_goes", node, objects::a_namespace_goes)
+        .test("the_table_is_put_together", node, the_table_is_put_together)
+        .one_by_one()
+        .run()
+}
+
+async fn the_table_is_put_together() -> Result<()> {
+    table::put_together(&[&FAULTS[..], &["children touched", "namespace deleted"]].concat())
+}
