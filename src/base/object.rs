@@ -169,7 +169,12 @@ impl Owner {
     pub fn owns(&self, live: &ObjectMeta) -> bool {
         let mut owners = live.owner_references.iter().flatten();
         let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR));
-        let label = |key: &str| live.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+        let label = |key: &str| {
+            live.labels
+                .as_ref()
+                .and_then(|labels| labels.get(key))
+                .map(String::as_str)
+        };
         let marked = label(MANAGED_BY) == Some(OPERATOR) && label(DEPLOYMENT) == Some(&self.name);
         owners.clone().any(|o| o.uid == self.uid)
             || kept == Some(&self.reference()) && owners.all(|o| o.api_version == "apps/v1")
@@ -366,6 +371,9 @@ mod tests {
             ..owner()
         };
         assert!(!again.owns(&meta(&object)));
+        let mut orphan = meta(&object);
+        orphan.owner_references = None;
+        assert!(owner().owns(&orphan), "what somebody orphaned is taken up again");
         let retained = object.retained(&owner());
         assert!(again.owns(&meta(&retained)));
         assert!(
