@@ -209,7 +209,17 @@ fn other_documents_pass_through_byte_for_byte() {
     let after = printed("migrate", &text);
     assert!(after.starts_with(&format!("# head\n{other}---\n")), "{after}");
     assert!(after.ends_with(&format!("---\n# tail\n{other}")), "{after}");
-    assert_eq!(printed("migrate", other), other);
+    for other in [
+        other,
+        "",
+        "# nothing\n",
+        "a: 1\n---\nnull\n---\nb: 1\n",
+        "~\n",
+        "a: 1\n...\n---\nb: 2\n",
+        "apiVersion: v1\nkind: List\nitems: []\n",
+    ] {
+        assert_eq!(printed("migrate", other), other);
+    }
     assert_eq!(
         printed("migrate", &support::read("examples/minimal.yaml")),
         support::read("examples/minimal.yaml")

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 /// Their content is never given up, so it is never applied by anyone but who made it.
 const DATA: [&str; 2] = ["PersistentVolumeClaim", "Secret"];
 
+/// More changes than this while one is made, and somebody writes without end.
+const ATTEMPTS: usize = 8;
+
 /// Takes up what belongs to the stack of our name of another kind. Says what is on its way; the watches tell when it has
 /// come, and then the next is looked for.
 pub(super) async fn take_over(
@@ -136,20 +139,32 @@ pub(super) async fn adopt(
     Ok(true)
 }
 
-/// Lets what `is_theirs` pass to us.
+/// Lets what `is_theirs` pass to us. Statuses are written at any time, so an object that changed meanwhile is read again:
+/// whose fields they were cannot be told any more once ours are applied.
 async fn fold(
     api: &Api<DynamicObject>,
     meta: &ObjectMeta,
     heir: &str,
     is_theirs: impl Fn(&ManagedFieldsEntry) -> bool,
 ) -> Result<(), kube::Error> {
-    let Some(entries) = managers::handed(meta, heir, is_theirs) else {
-        return Ok(());
-    };
-    let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
-    let set = json!({"op": "replace", "path": "/metadata/managedFields", "value": entries});
     let name = meta.name.clone().unwrap_or_default();
-    patch(api, &name, heir, vec![unchanged, set]).await.map(drop)
+    let mut meta = meta.clone();
+    for _ in 0..ATTEMPTS {
+        let Some(entries) = managers::handed(&meta, heir, &is_theirs) else {
+            return Ok(());
+        };
+        let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
+        let set = json!({"op": "replace", "path": "/metadata/managedFields", "value": entries});
+        if patch(api, &name, heir, vec![unchanged, set]).await?.is_some() {
+            return Ok(());
+        }
+        let Some(now) = api.get_metadata_opt(&name).await? else {
+            return Ok(());
+        };
+        meta = now.metadata;
+    }
+    tracing::warn!(name, "changes too often: fields that others wrote are left in it");
+    Ok(())
 }
 
 /// The object as it is after the change; `None` when it is not any more what was seen, and comes again with the watch.

@@ -226,6 +226,11 @@ pub async fn what_was_kept_for_another_kind_is_taken_up() -> Result<()> {
     stage.until("is Ready", "OllamaDeployment", "chat", is_ready).await?;
     let claims = stage.list("PersistentVolumeClaim", "llm-deployment=chat").await?;
     assert_eq!(names(&claims), ["data-chat-ollama-0"]);
+    assert_eq!(
+        labelled(&stage, "llm-deployment=chat").await?,
+        labelled(&stage, "ollama-deployment=chat").await?,
+        "both documented labels list the claims as well"
+    );
     let pod = uid(&stage.get("Pod", "chat-ollama-0").await?).to_string();
 
     // Once while it lives, with its pod running on, and once when only the claim is left.

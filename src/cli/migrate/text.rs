@@ -66,8 +66,9 @@ impl Node {
 pub(super) fn migrated(text: &str) -> anyhow::Result<Migrated> {
     let values: Vec<Value> = serde_saphyr::from_multiple(text)?;
     let mut documents = documents(text)?;
-    // Empty documents have no value.
-    documents.retain(|node| !text[node.at().clone()].trim().is_empty());
+    // Empty documents have no value, however they are written.
+    let nothing = ["", "~", "null", "Null", "NULL"];
+    documents.retain(|node| !nothing.contains(&text[node.at().clone()].trim()));
     let mut result = Migrated {
         text: text.into(),
         notes: vec![],
