@@ -97,6 +97,11 @@ fn main() -> ExitCode {
             trouble::pods_that_cannot_run_are_told_of,
         )
         .test(
+            "secrets_of_the_wrong_shape_are_told_of",
+            Kind::Node,
+            trouble::secrets_of_the_wrong_shape_are_told_of,
+        )
+        .test(
             "claims_that_are_not_bound_are_told_of",
             Kind::Node,
             trouble::claims_that_are_not_bound_are_told_of,

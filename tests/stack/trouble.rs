@@ -314,3 +314,68 @@ async fn lose(stage: &Stage) -> Result<()> {
     ];
     told(stage, "NodeLost", &words).await
 }
+
+pub async fn secrets_of_the_wrong_shape_are_told_of() -> Result<()> {
+    let stage = Stage::shared("secrets").await?;
+    let mut stack = spec(&json!({}));
+    stack["openwebui"] = json!({
+        "enabled": true, "admin": {"email": "a@example.com", "secretRef": {"name": "admin"}},
+        "redis": {"urlSecretRef": {"name": "cache"}},
+    });
+    stage.stack("chat", &stack).await?;
+    let missing = ["Secret admin does not exist; its key password is needed"];
+    told(&stage, "SecretMissing", &missing).await?;
+    let secret = |name: &str, data: Value| {
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data});
+        let namespace = &stage.namespace;
+        async move { namespace.apply(&object.to_string()).await.map(drop) }
+    };
+    for (data, reason, words) in [
+        (
+            json!({"pass": "YQ=="}),
+            "SecretMissing",
+            "Secret admin has no key password, or nothing under it",
+        ),
+        (
+            json!({"password": ""}),
+            "SecretMissing",
+            "Secret admin has no key password, or nothing under it",
+        ),
+        (
+            json!({"password": "//79"}),
+            "SecretMissing",
+            "Secret cache does not exist; its key url is needed",
+        ),
+    ] {
+        secret("admin", data).await?;
+        told(&stage, reason, &[words]).await?;
+    }
+    for (data, words) in [
+        // "redis"
+        (
+            json!({"url": "cmVkaXM="}),
+            "Secret admin: what is under password is no text",
+        ),
+        (
+            json!({"url": "//79"}),
+            "Secret admin: what is under password is no text",
+        ),
+    ] {
+        secret("cache", data).await?;
+        told(&stage, "SecretInvalid", &[words]).await?;
+    }
+    secret("admin", json!({"password": "c2VjcmV0"})).await?;
+    told(&stage, "SecretInvalid", &["Secret cache: what is under url is no text"]).await?;
+    secret("cache", json!({"url": "cmVkaXM="})).await?;
+    told(
+        &stage,
+        "SecretInvalid",
+        &["Secret cache: url is no address such as redis://"],
+    )
+    .await?;
+    ensure!(
+        stage.find("Deployment", "chat-openwebui").await?.is_none(),
+        "it would only crash"
+    );
+    Ok(())
+}
