@@ -39,7 +39,7 @@ given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFIG)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build run generate manifests lint chart-test bench clean tools \
+.PHONY: help demo demo-down test soak build run generate manifests lint chart-test bench clean tools \
 	install uninstall deploy undeploy docker-build docker-push root programs test-programs
 
 ##@ First steps
@@ -55,6 +55,10 @@ demo-down: programs ## Remove everything that `make demo` made
 
 test: test-programs ## Run every test, those on real clusters included
 	@$(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast -- --show-output
+
+soak: test-programs ## Break everything for as long as it takes to be sure, with both Helms, and write docs/reliability.md (an hour)
+	@LLM_OPERATOR_SOAK=1 $(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast \
+		--test reliability --test install --test faults -- --show-output
 
 ##@ Development
 

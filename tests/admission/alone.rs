@@ -88,6 +88,18 @@ pub async fn without_the_operator_metadata_and_bounds_work() -> Result<()> {
             "spec.tabby.replicas",
         ),
         (
+            json!({"ollama": {"autoscaling": {"enabled": true, "minReplicas": 2, "maxReplicas": 1}}}),
+            "minReplicas must not be above maxReplicas",
+        ),
+        (
+            json!({"openwebui": {"enabled": true, "autoscaling": {"enabled": true, "maxReplicas": 6}}}),
+            "maxReplicas must be 1 to 5",
+        ),
+        (
+            json!({"openwebui": {"enabled": true, "redis": {"enabled": false}, "autoscaling": {"enabled": true, "maxReplicas": 2}}}),
+            "several Open WebUI share their sessions",
+        ),
+        (
             json!({"ollama": {"service": {"port": 70000}}}),
             "spec.ollama.service.port",
         ),

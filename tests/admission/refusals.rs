@@ -158,6 +158,26 @@ fn ollama() -> Vec<(&'static str, &'static str, Value)> {
             "gpu": {"vendor": "nvidia"}, "resources": {"limits": {"nvidia.com/gpu": 2}}})),
         ),
         (
+            "spec.ollama.autoscaling.maxReplicas",
+            "Required value",
+            block(json!({"autoscaling": {"enabled": true}})),
+        ),
+        (
+            "spec.ollama.autoscaling.maxReplicas",
+            "must be 1 to 10",
+            block(json!({"autoscaling": {"enabled": true, "maxReplicas": 11}})),
+        ),
+        (
+            "spec.ollama.autoscaling.minReplicas",
+            "must not be above maxReplicas, which is 2",
+            block(json!({"autoscaling": {"enabled": true, "minReplicas": 3, "maxReplicas": 2}})),
+        ),
+        (
+            "spec.ollama.autoscaling.metrics[0].type",
+            "Unsupported value",
+            block(json!({"autoscaling": {"enabled": true, "maxReplicas": 2, "metrics": [{"type": "Cpu"}]}})),
+        ),
+        (
             "spec.ollama.drainSeconds",
             "must be 0 to 3600",
             block(json!({"drainSeconds": -1})),
@@ -212,6 +232,21 @@ fn tabby() -> Vec<(&'static str, &'static str, Value)> {
             "spec.tabby.ingress.host",
             "Invalid value",
             block(json!({"ingress": {"host": "no host"}})),
+        ),
+        (
+            "spec.tabby.gateway.parentRef.name",
+            "a route needs a Gateway",
+            block(json!({"gateway": {"host": "code.example.com"}})),
+        ),
+        (
+            "spec.tabby.gateway.host",
+            "would take every host",
+            block(json!({"gateway": {"parentRef": {"name": "web"}}})),
+        ),
+        (
+            "spec.tabby.gateway.parentRef.namespace",
+            "is no name",
+            block(json!({"gateway": {"parentRef": {"name": "web", "namespace": "No"}, "host": "code.example.com"}})),
         ),
         (
             "spec.tabby.ollamaServiceName",

@@ -258,6 +258,16 @@ impl World {
                 self.look(index, false, false);
             }
         }
+        let book = self.cluster.stored.book().expect("there is a book again");
+        let trusts = |bundle: &Vec<Certificate>| book.trusted.iter().all(|c| bundle.contains(c));
+        assert!(self.cluster.live.iter().all(trusts));
+        // What somebody else put into a bundle stays for an hour, and no longer.
+        for _ in 0..8 {
+            self.pass(SignedDuration::from_mins(10));
+            for index in 0..self.replicas.len() {
+                self.look(index, false, false);
+            }
+        }
         self.history.clear();
         let book = self.cluster.stored.book().expect("there is a book again").clone();
         assert!(book.active.certificate.is_valid(self.now, &self.terms));
