@@ -15,7 +15,7 @@ mod warnings;
 
 use super::{Kind, Outcome, takeover};
 use crate::base::crd::{self, NameRule};
-use crate::base::issue::{Concern, Issue, Review};
+use crate::base::issue::{Issue, Review};
 use crate::base::model::ModelName;
 use crate::base::names;
 use crate::base::object::Object;
@@ -192,7 +192,6 @@ fn suspend(object: &mut Object) {
 }
 
 impl LMDeployment {
-
     /// True when no pod shall run.
     #[must_use]
     pub fn is_suspended(&self) -> bool {

@@ -7,7 +7,7 @@ use crate::kind::check_name;
 
 impl LMDeployment {
     /// Everything that is wrong with the stack, or unwise, whatever its kind is called.
-    pub(super) fn review(&self, old: Option<&Self>, settings: &Settings) -> Review {
+    pub(in crate::kind) fn review(&self, old: Option<&Self>, settings: &Settings) -> Review {
         let mut review = Review {
             issues: check_name(self),
             warnings: vec![],
