@@ -236,11 +236,6 @@ impl LMDeployment {
         format!("{}-{}", self.name_any(), ollama::NAME)
     }
 
-    /// The Service of another Ollama, which Tabby asks in place of the stack's own.
-    fn other_ollama(&self) -> Option<&str> {
-        self.tabby()?.elsewhere(&self.ollama_service())
-    }
-
     /// Where Tabby finds Ollama.
     fn ollama_url(&self) -> String {
         if let Some(service) = self.other_ollama() {

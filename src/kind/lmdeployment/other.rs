@@ -17,6 +17,11 @@ use kube::core::DynamicObject;
 const PATIENCE: SignedDuration = SignedDuration::from_secs(600);
 
 impl LMDeployment {
+    /// The Service of another Ollama, which Tabby asks in place of the stack's own.
+    pub(super) fn other_ollama(&self) -> Option<&str> {
+        self.tabby()?.elsewhere(&self.ollama_service())
+    }
+
     /// The Service of another Ollama, and its port, for as long as Tabby has not been ready with it.
     #[must_use]
     pub fn asks(&self, live: &[DynamicObject]) -> Option<(String, Option<i32>)> {
