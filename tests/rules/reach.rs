@@ -1,6 +1,6 @@
 //! How many run where load decides.
 
-use super::{accepted, refused};
+use super::{accepted, refused, warned};
 
 #[test]
 fn autoscaling_keeps_to_the_bounds_of_replicas() {
@@ -26,6 +26,21 @@ fn autoscaling_keeps_to_the_bounds_of_replicas() {
         ],
     );
     accepted("ollama: {autoscaling: {enabled: false, minReplicas: 9, maxReplicas: 3}}");
+}
+
+#[test]
+fn cpu_says_little_about_a_gpu() {
+    let scaled = |metrics: &str| {
+        format!(
+            "ollama: {{models: [a], persistence: {{enabled: true}}, gpu: {{vendor: nvidia}}, \
+             autoscaling: {{enabled: true, maxReplicas: 2{metrics}}}}}"
+        )
+    };
+    warned(
+        &scaled(""),
+        &["spec.ollama.autoscaling measures CPU while a GPU does the work; give metrics"],
+    );
+    warned(&scaled(", metrics: [{type: Pods, pods: {}}]"), &[]);
 }
 
 #[test]

@@ -31,6 +31,10 @@ impl OllamaSpec {
         review
             .issues
             .extend(AutoscalingSpec::check(self.autoscaling.as_ref(), path, HIGHEST));
+        if self.is_accelerated() && self.scaling().is_some_and(|scaling| scaling.metrics.is_none()) {
+            let text = format!("{path}.autoscaling measures CPU while a GPU does the work; give metrics");
+            review.warn(Concern::NoEffect, text);
+        }
         self.check_storage(path, old, &mut review);
         self.check_typed(path, &mut review);
         if let Some(gpu) = &self.gpu {
