@@ -54,7 +54,7 @@ demo-down: programs ## Remove everything that `make demo` made
 	@$(CLUSTER) demo-down $(OWN_CLUSTER)
 
 test: test-programs ## Run every test, those on real clusters included
-	@$(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast -- --show-output
+	@$(CLUSTER) --name test with -- tests/lanes.sh
 
 soak: test-programs ## Break everything for as long as it takes to be sure, with both Helms, and write docs/reliability.md (an hour)
 	@LLM_OPERATOR_SOAK=1 $(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast \
