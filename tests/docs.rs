@@ -153,6 +153,7 @@ fn every_metric_is_explained() {
         ("src/ollama/metrics.rs", "llm_operator_"),
         ("src/webhook/metrics.rs", "llm_operator_webhook_"),
         ("src/pki/metrics.rs", "llm_operator_webhook_"),
+        ("src/clock.rs", "llm_operator_"),
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
         let names = source

@@ -29,6 +29,16 @@ fn main() -> ExitCode {
             chart::rendering_twice_gives_the_same_bytes,
         )
         .test(
+            "what_is_rendered_and_applied_twice_changes_nothing",
+            Kind::Node,
+            chart::what_is_rendered_and_applied_twice_changes_nothing,
+        )
+        .test(
+            "the_image_has_no_clock_of_the_tests",
+            Kind::Node,
+            image::the_image_has_no_clock_of_the_tests,
+        )
+        .test(
             "the_image_is_one_program_without_a_shell",
             Kind::Node,
             image::the_image_is_one_program_without_a_shell,

@@ -7,6 +7,8 @@ mod live;
 mod kinds;
 #[path = "older/left.rs"]
 mod left;
+#[path = "support/printed.rs"]
+mod manifests;
 #[path = "older/printed.rs"]
 mod printed;
 

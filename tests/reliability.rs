@@ -24,7 +24,7 @@ use std::process::ExitCode;
 const CLUSTER: &str = "apart";
 
 /// The rows of the table, in its order.
-const FAULTS: [&str; 21] = [
+const FAULTS: [&str; 25] = [
     "leader killed",
     "leader frozen",
     "partition",
@@ -46,6 +46,10 @@ const FAULTS: [&str; 21] = [
     "older CA Secret",
     "clock 400 days ahead",
     "clock 2 hours behind",
+    "children touched",
+    "namespace deleted",
+    "kind deleted",
+    "kind missing at start",
 ];
 
 fn main() -> ExitCode {
@@ -76,11 +80,12 @@ fn main() -> ExitCode {
         .test("clocks_are_wrong", node, trust::clocks_are_wrong)
         .test("children_are_touched", node, objects::children_are_touched)
         .test("a_namespace_goes", node, objects::a_namespace_goes)
+        .test("a_kind_goes_and_comes", node, objects::a_kind_goes_and_comes)
         .test("the_table_is_put_together", node, the_table_is_put_together)
         .one_by_one()
         .run()
 }
 
 async fn the_table_is_put_together() -> Result<()> {
-    table::put_together(&[&FAULTS[..], &["children touched", "namespace deleted"]].concat())
+    table::put_together(&FAULTS)
 }

@@ -1,6 +1,8 @@
 //! The manifests that the documents of older operators print: `tests/seeds` has each as it is printed, and what becomes of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that panics says why
 
+#[path = "support/printed.rs"]
+mod printed;
 mod support;
 
 use llm_operator::kind::of;
@@ -8,18 +10,6 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// Every manifest that is printed whole.
-const PRINTED: [&str; 9] = [
-    "full-ollama",
-    "llama",
-    "llama-refresh",
-    "minimal-ollama",
-    "ollama-example",
-    "openwebui-secure",
-    "production-ollama",
-    "production-tabby",
-    "tabby-example",
-];
 /// Those of the examples that have older fields.
 const EXAMPLES: [&str; 4] = ["legacy-flat", "legacy-pipelines", "legacy-redis", "legacy-tabby"];
 
@@ -54,7 +44,7 @@ fn printed(command: &str, input: &str) -> String {
 
 #[test]
 fn printed_manifests_become_what_is_committed() {
-    for name in PRINTED {
+    for name in printed::PRINTED {
         let path = format!("tests/seeds/{name}.yaml");
         support::compare(
             &format!("tests/seeds/golden/{name}.yaml"),
@@ -147,7 +137,7 @@ fn comments(text: &str) -> Vec<&str> {
 
 #[test]
 fn what_is_rewritten_makes_the_same_objects_and_keeps_its_comments() {
-    let seeds = PRINTED.iter().map(|name| (*name, text(name)));
+    let seeds = printed::PRINTED.iter().map(|name| (*name, text(name)));
     let examples = EXAMPLES
         .iter()
         .map(|name| (*name, support::read(&format!("examples/{name}.yaml"))));

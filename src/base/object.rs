@@ -331,13 +331,10 @@ fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-
-    fn owner() -> Owner {
-        Owner {
+impl Owner {
+    /// A stack called `chat`.
+    pub(crate) fn sample() -> Self {
+        Self {
             api_version: "llm.geeper.io/v1alpha1".into(),
             kind: "LMDeployment".into(),
             name: "chat".into(),
@@ -345,6 +342,13 @@ mod tests {
             uid: "u1".into(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     fn meta(object: &Object) -> ObjectMeta {
         serde_json::from_value(object.body["metadata"].clone()).unwrap()
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn both_documented_selectors_find_everything() {
-        let object = owner().object::<Service>("ollama", "chat-ollama", json!({"spec": {"ports": null}}));
+        let object = Owner::sample().object::<Service>("ollama", "chat-ollama", json!({"spec": {"ports": null}}));
         let labels = &object.body["metadata"]["labels"];
         assert_eq!(
             (&labels[DEPLOYMENT], &labels[OLD_DEPLOYMENT]),
@@ -364,41 +368,44 @@ mod tests {
 
     #[test]
     fn what_is_ours_is_ours_by_uid_or_by_being_retained_for_us() {
-        let object = owner().object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
-        assert!(owner().owns(&meta(&object)));
+        let object = Owner::sample().object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
+        assert!(Owner::sample().owns(&meta(&object)));
         let again = Owner {
             uid: "u2".into(),
-            ..owner()
+            ..Owner::sample()
         };
         assert!(!again.owns(&meta(&object)));
         let mut orphan = meta(&object);
         orphan.owner_references = None;
-        assert!(owner().owns(&orphan), "what somebody orphaned is taken up again");
-        let retained = object.retained(&owner());
+        assert!(
+            Owner::sample().owns(&orphan),
+            "what somebody orphaned is taken up again"
+        );
+        let retained = object.retained(&Owner::sample());
         assert!(again.owns(&meta(&retained)));
         assert!(
             !Owner {
                 name: "other".into(),
-                ..owner()
+                ..Owner::sample()
             }
             .owns(&meta(&retained))
         );
-        assert!(!owner().owns(&ObjectMeta::default()));
+        assert!(!Owner::sample().owns(&ObjectMeta::default()));
     }
 
     #[test]
     fn a_claim_that_goes_with_its_stateful_set_is_ours() {
-        let object = owner().object::<PersistentVolumeClaim>("ollama", "data-chat-ollama-0", json!({}));
-        let mut claim = meta(&object.retained(&owner()));
+        let object = Owner::sample().object::<PersistentVolumeClaim>("ollama", "data-chat-ollama-0", json!({}));
+        let mut claim = meta(&object.retained(&Owner::sample()));
         let reference = |version: &str| OwnerReference {
             api_version: version.into(),
             uid: "s1".into(),
             ..OwnerReference::default()
         };
         claim.owner_references = Some(vec![reference("apps/v1")]);
-        assert!(owner().owns(&claim));
+        assert!(Owner::sample().owns(&claim));
         claim.owner_references = Some(vec![reference("example.com/v1")]);
-        assert!(!owner().owns(&claim));
+        assert!(!Owner::sample().owns(&claim));
     }
 
     fn older(owners: &Value, annotations: &Value) -> ObjectMeta {
@@ -410,23 +417,29 @@ mod tests {
     #[test]
     fn what_an_older_operator_made_is_known_by_its_label_unless_it_is_someones() {
         let none = json!({});
-        assert!(owner().inherits(&older(&json!([]), &none)), "its claims name no owner");
-        assert!(owner().inherits(&older(&json!([owner().owner_reference()]), &none)));
+        assert!(
+            Owner::sample().inherits(&older(&json!([]), &none)),
+            "its claims name no owner"
+        );
+        assert!(Owner::sample().inherits(&older(&json!([Owner::sample().owner_reference()]), &none)));
         let foreign = Owner {
             uid: "u2".into(),
-            ..owner()
+            ..Owner::sample()
         };
-        assert!(!owner().inherits(&older(&json!([foreign.owner_reference()]), &none)));
+        assert!(!Owner::sample().inherits(&older(&json!([foreign.owner_reference()]), &none)));
         let kept = json!({RETAINED_FOR: "OllamaDeployment/chat"});
         assert!(
-            !owner().inherits(&older(&json!([]), &kept)),
+            !Owner::sample().inherits(&older(&json!([]), &kept)),
             "ours, and of another kind"
         );
-        let ours = owner().object::<Service>("ollama", "chat-ollama", json!({}));
-        assert!(!owner().inherits(&meta(&ours)), "nothing is inherited from ourselves");
+        let ours = Owner::sample().object::<Service>("ollama", "chat-ollama", json!({}));
+        assert!(
+            !Owner::sample().inherits(&meta(&ours)),
+            "nothing is inherited from ourselves"
+        );
         let other = Owner {
             name: "other".into(),
-            ..owner()
+            ..Owner::sample()
         };
         assert!(!other.inherits(&older(&json!([]), &none)));
     }
@@ -436,25 +449,26 @@ mod tests {
         let before = Owner {
             kind: "OllamaDeployment".into(),
             uid: "u0".into(),
-            ..owner()
+            ..Owner::sample()
         };
         let service = before.object::<Service>("ollama", "chat-ollama", json!({}));
-        assert!(owner().succeeds("OllamaDeployment", &meta(&service)));
-        assert!(!owner().succeeds("Deployment", &meta(&service)));
+        assert!(Owner::sample().succeeds("OllamaDeployment", &meta(&service)));
+        assert!(!Owner::sample().succeeds("Deployment", &meta(&service)));
         let claim = before.object::<PersistentVolumeClaim>("tabby", "chat-tabby-data", json!({}));
-        assert!(owner().succeeds("OllamaDeployment", &meta(&claim.retained(&before))));
+        assert!(Owner::sample().succeeds("OllamaDeployment", &meta(&claim.retained(&before))));
         let other = Owner {
             name: "other".into(),
             ..before
         };
         let service = other.object::<Service>("ollama", "other-ollama", json!({}));
-        assert!(!owner().succeeds("OllamaDeployment", &meta(&service)));
+        assert!(!Owner::sample().succeeds("OllamaDeployment", &meta(&service)));
     }
 
     #[test]
     fn no_null_reaches_the_api_server() {
         let volumes = json!([{"name": "a", "emptyDir": null}, null]);
-        let object = owner().object::<Service>("ollama", "x", json!({"spec": {"volumes": volumes, "a": {"b": null}}}));
+        let object =
+            Owner::sample().object::<Service>("ollama", "x", json!({"spec": {"volumes": volumes, "a": {"b": null}}}));
         assert_eq!(object.body["spec"], json!({"volumes": [{"name": "a"}], "a": {}}));
     }
 }

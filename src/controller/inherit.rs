@@ -220,13 +220,7 @@ mod tests {
 
     #[test]
     fn an_object_without_an_owner_is_left_by_an_older_operator_only_where_that_one_named_none() {
-        let owner = Owner {
-            api_version: "llm.geeper.io/v1alpha1".into(),
-            kind: "LMDeployment".into(),
-            name: "chat".into(),
-            namespace: "team".into(),
-            uid: "u1".into(),
-        };
+        let owner = Owner::sample();
         let found = |owners: Value| -> ObjectMeta {
             let labels = json!({"llm-deployment": "chat"});
             serde_json::from_value(json!({"labels": labels, "ownerReferences": owners})).expect("it is metadata")

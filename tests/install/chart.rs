@@ -162,3 +162,67 @@ pub async fn rendering_twice_gives_the_same_bytes() -> Result<()> {
     }
     Ok(())
 }
+
+/// As GitOps tools do it, without Helm's own records.
+pub async fn what_is_rendered_and_applied_twice_changes_nothing() -> Result<()> {
+    let cluster = Cluster::separate("apart", Kind::Node, 0).await?;
+    let image = operator::load(&cluster).await?;
+    let values = tempfile::NamedTempFile::new()?;
+    std::fs::write(values.path(), operator::values(&image).to_string())?;
+    let (chart, values) = (operator::chart(), values.path());
+    let (chart, values) = (
+        chart.to_str().context("the chart's path is not UTF-8")?,
+        values.to_str().context("the path of the values is not UTF-8")?,
+    );
+    let render = [
+        "template",
+        RELEASE,
+        chart,
+        "-n",
+        NAMESPACE,
+        "--kube-version",
+        "1.37.0",
+        "--no-hooks",
+        "--values",
+        values,
+    ];
+    let rendered = cluster.helm(Helm::V4, &render).await?;
+    cluster.kubectl(&["create", "namespace", NAMESPACE]).await?;
+    let apply = ["apply", "--server-side", "-n", NAMESPACE, "-f", "-"];
+    let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion} {.metadata.generation}{\"\\n\"}{end}";
+    let versions = async || {
+        let said = cluster
+            .kubectl_with(&["get", "-n", NAMESPACE, "-f", "-", "-o", path], &rendered)
+            .await?;
+        // Its status counts pods; nothing else may change.
+        anyhow::Ok(
+            said.lines()
+                .filter(|line| !line.starts_with("Deployment/"))
+                .map(str::to_string)
+                .collect::<Vec<_>>(),
+        )
+    };
+    cluster.kubectl_with(&apply, &rendered).await?;
+    let deployment = "deployment/llm-operator-controller-manager";
+    let status = ["-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"];
+    cluster.kubectl(&status).await?;
+    let generation = [
+        "-n",
+        NAMESPACE,
+        "get",
+        deployment,
+        "-o",
+        "jsonpath={.metadata.generation}",
+    ];
+    let before = (versions().await?, cluster.kubectl(&generation).await?);
+    ensure!(before.0.len() > 10, "{before:?}");
+    cluster.kubectl_with(&apply, &rendered).await?;
+    let after = (versions().await?, cluster.kubectl(&generation).await?);
+    ensure!(before == after, "before: {before:?}; after: {after:?}");
+    let bad = json!({"apiVersion": "llm.geeper.io/v1alpha1", "kind": "LMDeployment", "metadata": {"name": "bad"},
+        "spec": {"ollama": {"replicas": 11}}});
+    let said = cluster.kubectl_with(&["apply", "-f", "-"], &bad.to_string()).await;
+    let said = format!("{:#}", said.err().context("a bad object was accepted")?);
+    ensure!(said.contains("spec.ollama.replicas: Invalid value: 11"), "{said}");
+    Ok(())
+}

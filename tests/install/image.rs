@@ -61,3 +61,17 @@ fn entries(tar: impl Read) -> Result<BTreeMap<String, Vec<u8>>> {
     }
     Ok(all)
 }
+
+/// A wrong clock and certificates that live for minutes exist only in the program of the tests.
+pub async fn the_image_has_no_clock_of_the_tests() -> Result<()> {
+    let ours = operator::binary().await?;
+    let with_clock = ours.with_file_name("llm-operator-test-clock");
+    let mentions = |path: &std::path::Path| -> Result<bool> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let flags = ["test-clock-shift", "test-authority-seconds"];
+        Ok(flags.iter().any(|f| bytes.windows(f.len()).any(|w| w == f.as_bytes())))
+    };
+    ensure!(mentions(&with_clock)?, "this test looks for the wrong words");
+    ensure!(!mentions(&ours)?, "the release can be given a wrong clock");
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 use super::live::objects::{Objects, name};
 use super::live::{LIMIT, operator};
+use super::manifests::PRINTED;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -33,23 +34,12 @@ fn expected(file: &str) -> Result<(Vec<String>, Vec<Value>)> {
 
 pub async fn printed_manifests_apply_as_printed() -> Result<()> {
     let alone = operator::alone("older-left").await?;
-    let names = [
-        "full-ollama",
-        "llama",
-        "llama-refresh",
-        "minimal-ollama",
-        "ollama-example",
-        "openwebui-secure",
-        "production-ollama",
-        "production-tabby",
-        "tabby-example",
-    ];
     // Two of them print a namespace of their own, and nothing that would make it.
     let made = alone.kubectl(&["create", "namespace", "ai-models"]).await;
     if let Err(error) = made {
         ensure!(format!("{error:#}").contains("already exists"), "{error:#}");
     }
-    for file in names {
+    for file in PRINTED {
         applies(&alone, file)
             .await
             .with_context(|| format!("tests/seeds/{file}.yaml"))?;

@@ -1,11 +1,13 @@
 //! What happens to users' objects and their kinds.
 
 use super::live::LIMIT;
-use super::live::objects::Objects;
-use super::scene::{Bound, Scene};
+use super::live::objects::{Objects, name};
+use super::live::operator::NAMESPACE;
+use super::scene::{Bound, Scene, lasting};
 use anyhow::{Result, ensure};
 use cluster::test::until;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
 pub async fn children_are_touched() -> Result<()> {
     let scene = Scene::open().await?;
@@ -60,6 +62,69 @@ pub async fn a_namespace_goes() -> Result<()> {
         .during("namespace deleted", what, Bound::Never, async || {
             let delete = ["delete", "namespace", doomed.name(), "--timeout=90s"];
             scene.kubectl(&delete).await.map(drop)
+        })
+        .await
+}
+
+const MODELS: &str = "ollamamodels.ollama.smithforge.dev";
+
+/// An OllamaModel gets a status.
+async fn looks_after_models(scene: &Scene) -> Result<()> {
+    let model = json!({"apiVersion": "ollama.smithforge.dev/v1alpha1", "kind": "OllamaModel", "metadata": {"name": "asked"},
+        "spec": {"name": "all-minilm", "target": {"deploymentRef": {"name": "load-0"}}}});
+    let applied = async || scene.namespace.apply(&model.to_string()).await.map(Some);
+    until("the kind is served again", LIMIT, applied).await?;
+    until("the operator looks after models", LIMIT, async || {
+        let path = "jsonpath={.status.conditions[*].reason}";
+        let said = scene
+            .namespace
+            .kubectl(&["get", "ollamamodel", "asked", "-o", path])
+            .await?;
+        Ok((!said.is_empty()).then_some(()))
+    })
+    .await?;
+    let delete = ["delete", "ollamamodel", "asked", "--timeout=60s"];
+    scene.namespace.kubectl(&delete).await.map(drop)
+}
+
+pub async fn a_kind_goes_and_comes() -> Result<()> {
+    let scene = Scene::open().await?;
+    let said = scene.kubectl(&["get", "crd", MODELS, "-o", "json"]).await?;
+    let mut definition: Value = serde_json::from_str(&said)?;
+    if let Some(fields) = definition.as_object_mut() {
+        fields.remove("status");
+    }
+    for field in [
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "managedFields",
+        "generation",
+    ] {
+        definition["metadata"]
+            .as_object_mut()
+            .map(|metadata| metadata.remove(field));
+    }
+    let definition = definition.to_string();
+    let what = "the definition of OllamaModel deleted while the operator runs, and made again";
+    scene
+        .during("kind deleted", what, Bound::Never, async || {
+            scene.kubectl(&["delete", "crd", MODELS, "--timeout=60s"]).await?;
+            sleep(lasting(5, 60)).await;
+            scene.kubectl_with(&["create", "-f", "-"], &definition).await?;
+            looks_after_models(&scene).await
+        })
+        .await?;
+    scene.kubectl(&["delete", "crd", MODELS, "--timeout=60s"]).await?;
+    let what = "both replicas started without the definition of OllamaModel, which comes later";
+    scene
+        .during("kind missing at start", what, Bound::Never, async || {
+            for pod in scene.pods().await? {
+                scene.kubectl(&["-n", NAMESPACE, "delete", "pod", name(&pod)]).await?;
+                scene.whole().await?;
+            }
+            scene.kubectl_with(&["create", "-f", "-"], &definition).await?;
+            looks_after_models(&scene).await
         })
         .await
 }

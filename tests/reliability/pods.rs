@@ -21,7 +21,7 @@ async fn burst(scene: &Scene, prefix: &str) -> Result<()> {
 
 pub async fn the_leader_is_killed() -> Result<()> {
     let scene = Scene::open().await?;
-    let what = "SIGKILL to the leader in the middle of 12 new stacks";
+    let what = "SIGKILL to the leader, as by the OOM killer, in the middle of 12 new stacks";
     scene
         .during("leader killed", what, Bound::Told, async || {
             let leader = scene.leader().await?;

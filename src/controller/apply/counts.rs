@@ -77,13 +77,7 @@ mod tests {
             ]},
             "spec": {"replicas": replicas},
         });
-        let owner = Owner {
-            api_version: "llm.geeper.io/v1alpha1".into(),
-            kind: "LMDeployment".into(),
-            name: "chat".into(),
-            namespace: "team".into(),
-            uid: "u1".into(),
-        };
+        let owner = Owner::sample();
         let counted = Counted {
             least: 2,
             most: 5,
