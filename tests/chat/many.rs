@@ -1,11 +1,13 @@
 //! Two Open WebUI on PostgreSQL, Redis and one volume: whatever falls, rolls or restarts, nothing of a person is lost.
 
 use super::client::Person;
+use super::live::LIMIT;
 use super::live::objects::{condition, message, name, restarts, uid};
 use super::live::operator::USER;
 use super::live::stage::Stage;
 use super::{ready, secret, spec};
 use anyhow::{Context, Result, ensure};
+use cluster::test::until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -92,7 +94,7 @@ pub async fn several_share_everything() -> Result<()> {
         kill(&stage, component).await?;
         ready(&stage).await?;
         known
-            .is_there()
+            .comes_back()
             .await
             .with_context(|| format!("after {component} was killed"))?;
         watch.lap(&format!("{component} killed, everything there again"));
@@ -103,7 +105,7 @@ pub async fn several_share_everything() -> Result<()> {
         .kubectl(&["delete", "pods", "--selector=llm-deployment=chat", "--wait=false"])
         .await?;
     comes_back(&stage).await?;
-    known.is_there().await.context("after everything was restarted")?;
+    known.comes_back().await.context("after everything was restarted")?;
     watch.lap("every pod restarted at once");
     keeps_its_choice(&stage).await
 }
@@ -187,6 +189,11 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
+    /// As soon as it is there again: Open WebUI answers 503 for as long as it finds only connections to a database that is gone.
+    async fn comes_back(&self) -> Result<()> {
+        until("what must not be lost", LIMIT, async || self.is_there().await.map(Some)).await
+    }
+
     async fn is_there(&self) -> Result<()> {
         for host in hosts(self.stage).await? {
             let note = self.ada.get(&host, &format!("/api/v1/chats/{}", self.note)).await?;
@@ -244,7 +251,7 @@ async fn rolls(known: &Known<'_>, watch: &mut Watch) -> Result<()> {
     let rolled = async || Ok((all().await?[1].is_disjoint(&before[1])).then_some(()));
     stage.namespace.until("Redis rolls", super::live::LIMIT, rolled).await?;
     ready(stage).await?;
-    known.is_there().await.context("with another password of Redis")?;
+    known.comes_back().await.context("with another password of Redis")?;
     let after = all().await?;
     ensure!(
         after[0] == before[0] && after[2] == before[2],
@@ -270,7 +277,7 @@ async fn rolls(known: &Known<'_>, watch: &mut Watch) -> Result<()> {
         .until("starts the new version alone", "Deployment", "chat-openwebui", alone)
         .await?;
     ready(stage).await?;
-    known.is_there().await.context("with another version")?;
+    known.comes_back().await.context("with another version")?;
     let last = all().await?;
     ensure!(last[..3] == after[..3], "nothing else rolls");
     watch.lap("another version: one pod, then the other");
