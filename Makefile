@@ -69,7 +69,7 @@ run: ## Run the operator on this machine against the cluster of your kubeconfig 
 	cargo run --package llm-operator -- run $(ARGS)
 
 generate: programs ## Write everything that is generated: CRDs, reference, the chart's schema and README
-	@UPDATE_GOLDEN=1 cargo test --quiet --package llm-operator --test crds committed_files_are_up_to_date
+	@UPDATE_GOLDEN=1 cargo test --quiet --workspace --test crds --test examples --test seeds >/dev/null
 	@$(CLUSTER) generate
 
 manifests: generate
