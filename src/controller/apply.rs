@@ -1,6 +1,7 @@
 //! One loop that applies what should exist.
 
 mod counts;
+mod refusal;
 
 use super::{Context, cache, inherit, memory};
 use crate::base::condition::Reason;
@@ -200,7 +201,7 @@ impl Job<'_> {
         match answer {
             Ok(live) => Ok(Applied::Live(Box::new(live))),
             Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
-            Err(kube::Error::Api(status)) if is_refusal(&status) => {
+            Err(kube::Error::Api(status)) if refusal::is_final(&status) => {
                 let message = format!(
                     "{} was refused by the API server: {}{}",
                     self.object.title(),
@@ -242,12 +243,6 @@ impl Job<'_> {
             &self.object.resource,
         )
     }
-}
-
-/// A no that stays. A field that the kind does not have is one, although the API server calls it its own error.
-fn is_refusal(status: &kube::core::Status) -> bool {
-    let untyped = status.code == 500 && status.message.starts_with("failed to create typed patch object");
-    untyped || matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422)
 }
 
 /// What to do where the API server does not say it.
