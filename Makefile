@@ -58,7 +58,7 @@ test: test-programs ## Run every test, those on real clusters included
 
 soak: test-programs ## Break everything for as long as it takes to be sure, with both Helms, and write docs/reliability.md (an hour)
 	@LLM_OPERATOR_SOAK=1 $(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast \
-		--test reliability --test install --test faults -- --show-output
+		--test reliability --test install --test faults --test fuzz -- --show-output
 
 ##@ Development
 

@@ -70,7 +70,7 @@ impl ServerUrl {
         };
         let inner = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         let named = !host.is_empty() && host.len() <= 253 && host.chars().all(inner);
-        if named || host.starts_with('[') {
+        if named || host.starts_with('[') && host.ends_with(']') {
             Ok(Self { host, port })
         } else {
             Err("the host is none".into())
@@ -140,6 +140,8 @@ mod tests {
         }
         for bad in [
             "",
+            "http://[a",
+            "http://[::1",
             "http://",
             "https://a",
             "ftp://a",

@@ -1,6 +1,7 @@
 //! One loop that applies what should exist.
 
 mod counts;
+mod refusal;
 
 use super::{Context, cache, inherit, memory};
 use crate::base::condition::Reason;
@@ -200,7 +201,7 @@ impl Job<'_> {
         match answer {
             Ok(live) => Ok(Applied::Live(Box::new(live))),
             Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(Applied::Terminating),
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
+            Err(kube::Error::Api(status)) if refusal::is_final(&status) => {
                 let message = format!(
                     "{} was refused by the API server: {}{}",
                     self.object.title(),

@@ -28,14 +28,15 @@ const SYSCTLS: [&str; 10] = [
 const DETAIL: &str =
     "reaches further than the namespace; an administrator may allow it with the chart value policy.allowUnsafePods";
 
+/// Before 1.30 and beside the field since then, this annotation chooses the profile of a container.
+const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 /// Every such setting.
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Issue> {
     let Subject { path, common, .. } = subject;
     let mut found: Vec<String> = vec![];
     for (i, volume) in common.volumes.iter().flatten().enumerate() {
-        if !volume["hostPath"].is_null() {
-            found.push(format!("{path}.volumes[{i}].hostPath"));
-        }
+        found.extend(volume_fields(&format!("{path}.volumes[{i}]"), volume));
     }
     if let Some(context) = &common.pod_security_context {
         found.extend(context_fields(&format!("{path}.podSecurityContext"), context));
@@ -44,15 +45,17 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Issue> {
         found.extend(context_fields(&format!("{path}.securityContext"), context));
     }
     for (i, container) in common.init_containers.iter().flatten().enumerate() {
-        let at = format!("{path}.initContainers[{i}]");
-        found.extend(context_fields(
-            &format!("{at}.securityContext"),
-            &container["securityContext"],
-        ));
-        let ports = container["ports"].as_array().into_iter().flatten().enumerate();
-        let open = ports.filter(|(_, port)| !port["hostPort"].is_null() && port["hostPort"] != json!(0));
-        found.extend(open.map(|(p, _)| format!("{at}.ports[{p}].hostPort")));
+        found.extend(container_fields(&format!("{path}.initContainers[{i}]"), container));
     }
+    let profiles = common.pod_annotations.iter().flatten();
+    let unconfined = |(key, value): &(&String, &String)| {
+        key.starts_with(APPARMOR) && *value != "runtime/default" && !value.starts_with("localhost/")
+    };
+    found.extend(
+        profiles
+            .filter(unconfined)
+            .map(|(key, _)| format!("{path}.podAnnotations[{key}]")),
+    );
     if common
         .priority_class_name
         .as_deref()
@@ -62,6 +65,43 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Issue> {
     }
     let issue = |at| Issue::forbidden(at, "unsafe", DETAIL).fatal();
     found.into_iter().map(issue).collect()
+}
+
+/// A folder of the node; and the token of an account, whose rights may go anywhere. Pods of a stack have none.
+fn volume_fields(path: &str, volume: &Value) -> Vec<String> {
+    let host = (!volume["hostPath"].is_null()).then(|| format!("{path}.hostPath"));
+    let sources = volume["projected"]["sources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate();
+    let tokens = sources.filter(|(_, source)| !source["serviceAccountToken"].is_null());
+    let at = |(s, _)| format!("{path}.projected.sources[{s}].serviceAccountToken");
+    host.into_iter().chain(tokens.map(at)).collect()
+}
+
+/// Of a container of the manifest: its security context, ports of the node, and addresses that the kubelet would ask.
+fn container_fields(path: &str, container: &Value) -> Vec<String> {
+    let mut found = context_fields(&format!("{path}.securityContext"), &container["securityContext"]);
+    let ports = container["ports"].as_array().into_iter().flatten().enumerate();
+    let open = ports.filter(|(_, port)| !port["hostPort"].is_null() && port["hostPort"] != json!(0));
+    found.extend(open.map(|(p, _)| format!("{path}.ports[{p}].hostPort")));
+    let handlers = [
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle.postStart",
+        "lifecycle.preStop",
+    ];
+    for handler in handlers {
+        let block = handler.split('.').fold(container, |block, key| &block[key]);
+        for way in ["httpGet", "tcpSocket"] {
+            if block[way]["host"].as_str().is_some_and(|host| !host.is_empty()) {
+                found.push(format!("{path}.{handler}.{way}.host"));
+            }
+        }
+    }
+    found
 }
 
 /// Fields of a security context, of a pod or of a container.

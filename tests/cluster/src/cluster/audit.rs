@@ -54,6 +54,9 @@ impl Request {
 }
 
 impl Audit {
+    /// Before the first request.
+    pub const START: Mark = Mark(0);
+
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path }
     }
