@@ -163,22 +163,23 @@ impl Owner {
     }
 
     /// True when the live object is ours: controlled by our uid, or kept for an object of our kind and name. A claim
-    /// that goes with its `StatefulSet` is owned by that one, and is ours as well. So is what we have marked and somebody
-    /// has orphaned: nobody else's name is on it.
+    /// that goes with its `StatefulSet` is owned by that one, and is ours as well.
     #[must_use]
     pub fn owns(&self, live: &ObjectMeta) -> bool {
         let mut owners = live.owner_references.iter().flatten();
-        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR));
-        let label = |key: &str| {
-            live.labels
-                .as_ref()
-                .and_then(|labels| labels.get(key))
-                .map(String::as_str)
-        };
-        let marked = label(MANAGED_BY) == Some(OPERATOR) && label(DEPLOYMENT) == Some(&self.name);
-        owners.clone().any(|o| o.uid == self.uid)
-            || kept == Some(&self.reference()) && owners.all(|o| o.api_version == "apps/v1")
-            || kept.is_none() && marked && owners.next().is_none()
+        let kept = live.annotations.as_ref().and_then(|a| a.get(RETAINED_FOR)) == Some(&self.reference());
+        owners.clone().any(|o| o.uid == self.uid) || kept && owners.all(|o| o.api_version == "apps/v1")
+    }
+
+    /// True when the live object is one that we have marked and somebody has orphaned: nobody else's name is on it. Who can
+    /// make objects can make one that looks like it, so its content must not be trusted.
+    #[must_use]
+    pub fn lost(&self, live: &ObjectMeta) -> bool {
+        let labels = live.labels.iter().flatten();
+        let label = |key: &str| labels.clone().find(|(k, _)| *k == key).map(|(_, value)| value.as_str());
+        let is_kept = live.annotations.iter().flatten().any(|(key, _)| key == RETAINED_FOR);
+        let has_owner = live.owner_references.iter().flatten().next().is_some();
+        label(MANAGED_BY) == Some(OPERATOR) && label(DEPLOYMENT) == Some(&self.name) && !is_kept && !has_owner
     }
 
     /// True when the older operator made the live object for a stack of our name: it has its label, and nobody of ours has
@@ -331,24 +332,23 @@ fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-impl Owner {
-    /// A stack called `chat`.
-    pub(crate) fn sample() -> Self {
-        Self {
-            api_version: "llm.geeper.io/v1alpha1".into(),
-            kind: "LMDeployment".into(),
-            name: "chat".into(),
-            namespace: "team".into(),
-            uid: "u1".into(),
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    impl Owner {
+        /// A stack called `chat`.
+        pub(crate) fn sample() -> Self {
+            Self {
+                api_version: "llm.geeper.io/v1alpha1".into(),
+                kind: "LMDeployment".into(),
+                name: "chat".into(),
+                namespace: "team".into(),
+                uid: "u1".into(),
+            }
+        }
+    }
 
     fn meta(object: &Object) -> ObjectMeta {
         serde_json::from_value(object.body["metadata"].clone()).unwrap()
@@ -377,10 +377,9 @@ mod tests {
         assert!(!again.owns(&meta(&object)));
         let mut orphan = meta(&object);
         orphan.owner_references = None;
-        assert!(
-            Owner::sample().owns(&orphan),
-            "what somebody orphaned is taken up again"
-        );
+        assert!(!Owner::sample().owns(&orphan) && Owner::sample().lost(&orphan));
+        orphan.labels = None;
+        assert!(!Owner::sample().lost(&orphan), "somebody else's");
         let retained = object.retained(&Owner::sample());
         assert!(again.owns(&meta(&retained)));
         assert!(

@@ -149,7 +149,9 @@ impl Job<'_> {
             return Ok(Applied::Unchanged);
         }
         let uid = match found {
-            Some(meta) if !self.owner.owns(&meta) => return Ok(Applied::Refused(self.conflict())),
+            Some(meta) if !inherit::is_ours(self.owner, self.object, &meta) => {
+                return Ok(Applied::Refused(refusal::conflict(self.owner, self.object)));
+            }
             Some(meta) => meta.uid,
             None => None,
         };
@@ -214,18 +216,6 @@ impl Job<'_> {
                 }))
             }
             Err(error) => Err(self.failed(what, error)),
-        }
-    }
-
-    fn conflict(&self) -> Refusal {
-        let title = self.object.title();
-        let message = format!(
-            "{title} exists and does not belong to {} {}: delete it or rename one of the two",
-            self.owner.kind, self.owner.name
-        );
-        Refusal {
-            conflict: true,
-            message,
         }
     }
 

@@ -82,6 +82,12 @@ pub(super) fn manager(kind: &str) -> String {
     format!("llm-operator/{}", kind.to_lowercase())
 }
 
+/// True for an object that is ours, or was: one that somebody orphaned is taken up again. Claims and Secrets are data: what
+/// is in one that only looks like ours is somebody else's.
+pub(super) fn is_ours(owner: &Owner, object: &Object, meta: &ObjectMeta) -> bool {
+    owner.owns(meta) || owner.lost(meta) && !DATA.contains(&&*object.resource.kind)
+}
+
 /// True for an object of the older operator, of a stack of ours. Only its claims and some of its Secrets name no owner: what
 /// else names none is somebody's own.
 pub(super) fn is_left(owner: &Owner, object: &Object, meta: &ObjectMeta) -> bool {

@@ -98,5 +98,5 @@ pub fn put_together(faults: &[&str]) -> Result<()> {
     Ok(())
 }
 
-const BEGIN: &str = "<!-- begin: written by `make soak` -->";
+const BEGIN: &str = "<!-- begin: written by the tests -->";
 const END: &str = "<!-- end -->";
