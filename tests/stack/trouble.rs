@@ -85,7 +85,8 @@ pub async fn pods_that_cannot_run_are_told_of() -> Result<()> {
             "Unschedulable",
             vec![
                 "no node takes it",
-                "Insufficient memory; lower spec.ollama.resources.requests",
+                "Insufficient memory",
+                "lower spec.ollama.resources.requests",
             ],
         ),
         (

@@ -9,12 +9,12 @@ pub(super) const SCHEDULING: WaysOut = &[
     ("Too many pods", "make room on a node"),
     ("free ports", "another pod has its port of the node"),
     (
-        "untolerated taint",
-        "add what the nodes ask for to {}.tolerations, or take the taint off a node",
-    ),
-    (
         "node affinity/selector",
         "correct {}.nodeSelector or {}.affinity, or label a node",
+    ),
+    (
+        "untolerated taint",
+        "add what the nodes ask for to {}.tolerations, or take the taint off a node",
     ),
     (
         "persistentvolumeclaim ",
