@@ -145,7 +145,7 @@ fn promised(bound: Bound) -> String {
     match bound {
         Bound::Never => "0".into(),
         Bound::For(seconds) => format!("for {seconds} s"),
-        Bound::Told => "none".into(),
+        Bound::Told => "no promise".into(),
     }
 }
 
