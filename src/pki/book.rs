@@ -33,6 +33,8 @@ pub struct Terms {
     pub ahead: SignedDuration,
     /// The clock is looked at this often. A long sleep would not notice that the machine was suspended.
     pub tick: Duration,
+    /// Replicas that see the same thing need not all act on it: what can wait does for up to this long.
+    pub leisure: Duration,
 }
 
 impl Default for Terms {
@@ -49,6 +51,7 @@ impl Default for Terms {
             emergency: SignedDuration::from_mins(1),
             ahead: hours(1),
             tick: Duration::from_secs(60),
+            leisure: Duration::from_secs(5),
         }
     }
 }
@@ -67,6 +70,7 @@ impl Terms {
             retire: authority / 8,
             ahead: authority / 60,
             tick: Duration::from_secs(1),
+            leisure: Duration::from_millis(200),
             ..Self::default()
         }
     }

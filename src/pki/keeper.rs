@@ -21,8 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Replicas that see the same thing need not all act on it.
-const LEISURE: f64 = 5.0;
 /// Steps in one go: at the first start there are two, an authority and its injection.
 const STEPS: usize = 5;
 /// What the keeper is to keep.
@@ -123,7 +121,7 @@ impl Keeper {
             return Ok(None);
         }
         if action.is_leisurely() {
-            sleep(Duration::from_secs_f64(rand::random_range(0.0..=LEISURE))).await;
+            sleep(self.config.terms.leisure.mul_f64(rand::random_range(0.0..=1.0))).await;
         }
         let mut seen = self.cluster.read().await?;
         for _ in 0..STEPS {

@@ -114,7 +114,7 @@ async fn generation(scene: &Scene) -> Result<u64> {
 pub async fn certificates_roll_over() -> Result<()> {
     let scene = Scene::open().await?;
     // An authority that is good for a year would be exchanged in eight months.
-    let life = lasting(60, 120).as_secs();
+    let life = lasting(120, 240).as_secs();
     let short = format!("--test-authority-seconds={life}");
     let fresh = json!({"data": {"tls.crt": null, "tls.key": null, "ca.crt": null}});
     with_clock(&scene, &[&short]).await?;
@@ -133,7 +133,7 @@ pub async fn certificates_roll_over() -> Result<()> {
     scene
         .during("leaf rotation and CA rollover", &what, Bound::Never, async || {
             older = Some(held(&scene).await?);
-            let rounds = if super::table::is_soak() { 5 } else { 2 };
+            let rounds = if super::table::is_soak() { 5 } else { 1 };
             let limit = LIMIT * 3;
             until("the authority was exchanged", limit, async || {
                 let now = generation(&scene).await?;
