@@ -43,6 +43,11 @@ fn main() -> ExitCode {
             an_expired_authority_is_replaced,
         )
         .test(
+            "who_may_write_nothing_still_serves",
+            Kind::Kwok,
+            who_may_write_nothing_still_serves,
+        )
+        .test(
             "a_certificate_that_somebody_else_keeps_is_served",
             Kind::Kwok,
             given::a_certificate_that_somebody_else_keeps_is_served,
@@ -231,5 +236,34 @@ async fn an_expired_authority_is_replaced() -> Result<()> {
         book.trusted.len()
     );
     drop(replica);
+    release.clean().await
+}
+
+/// Telling the API server whom to trust fails, and would for as long as the rights are missing; certificates go on.
+async fn who_may_write_nothing_still_serves() -> Result<()> {
+    let release = Release::new("trust-reads").await?;
+    release.install().await?;
+    let first = release.replica("a").await?;
+    first.ready().await?;
+    release.in_sync().await?;
+    drop(first);
+    let wiped = json!({"webhooks": [{"name": "checks.llm.geeper.io", "clientConfig": {"caBundle": null}}]});
+    let patch = Patch::Strategic(wiped);
+    let name = &release.names.validating;
+    release
+        .validating()
+        .patch(name, &PatchParams::default(), &patch)
+        .await?;
+    let second = release.reader("b").await?;
+    until("a certificate by the authority of the Secret", LIMIT, async || {
+        Ok(second.serves().map(drop))
+    })
+    .await?;
+    drop(second);
+    let user = release.namespace.name();
+    let cluster = release.namespace.cluster();
+    cluster
+        .kubectl(&["delete", "clusterrolebinding,clusterrole", user])
+        .await?;
     release.clean().await
 }

@@ -68,9 +68,6 @@ pub enum Trouble {
     /// Certificates.
     #[error("{0}")]
     Unmade(#[from] x509::Unmade),
-    /// The serving certificate.
-    #[error("cannot make a serving certificate: {0}")]
-    Unserved(String),
 }
 
 /// Looks after an authority of our own.
@@ -136,33 +133,23 @@ impl Keeper {
         Ok(Some(seen))
     }
 
-    /// Brings the Secret, the bundles and what is served to what they should be. Returns what was seen last.
-    async fn settle(&mut self, heard: &Seen) -> Result<Seen, Trouble> {
-        let fresh = self.mend(heard).await?;
-        let read = fresh.is_some();
-        let mut seen = fresh.unwrap_or_else(|| heard.clone());
-        if !read && self.is_due(&seen) {
-            // Nothing is signed by a clock that has not been compared a moment ago.
-            seen = self.cluster.read().await?;
+    /// Signs a new serving certificate when it is time, whatever else failed: one that has ended is good for nobody.
+    fn renew(&mut self, stored: &Stored) {
+        let Config {
+            names, terms, clock, ..
+        } = &self.config;
+        let renewed = stored
+            .book()
+            .map(|book| self.leaves.renew(book, clock.now(), &names.service, terms));
+        if let Some(Err(error)) = renewed {
+            self.failed(&format!("cannot make a serving certificate: {error}"));
         }
-        if self.is_due(&seen)
-            && let Some(book) = self.read(&seen).book()
-        {
-            let Config {
-                names, terms, clock, ..
-            } = &self.config;
-            let renewed = self.leaves.renew(book, clock.now(), &names.service, terms);
-            renewed.map_err(Trouble::Unserved)?;
-        }
-        Ok(seen)
     }
 
-    fn is_due(&mut self, seen: &Seen) -> bool {
-        let stored = self.read(seen);
-        let now = self.config.clock.now();
-        stored
-            .book()
-            .is_some_and(|book| self.leaves.are_due(book, &seen.live(), now, &self.config.terms))
+    fn is_due(&self, stored: &Stored, seen: &Seen) -> bool {
+        let Config { terms, clock, .. } = &self.config;
+        let due = |book| self.leaves.are_due(book, &seen.live(), clock.now(), terms);
+        stored.book().is_some_and(due)
     }
 
     /// The Secret as it was seen, remembered if it is good.
@@ -243,18 +230,28 @@ impl Look for Keeper {
     }
 
     async fn look(&mut self, heard: Seen) {
-        let outcome = self.settle(&heard).await;
-        let seen = match outcome {
-            Ok(seen) => {
-                self.failures = 0;
-                seen
+        let fresh = self.mend(&heard).await;
+        match &fresh {
+            Ok(_) => self.failures = 0,
+            Err(error) => self.failed(&error.to_string()),
+        }
+        let fresh = fresh.ok().flatten();
+        let is_old = fresh.is_none();
+        let mut seen = fresh.unwrap_or(heard);
+        let mut stored = self.read(&seen);
+        if is_old && self.is_due(&stored, &seen) {
+            // A clock that was compared a moment ago signs better; without an answer this one has to do.
+            match self.cluster.read().await {
+                Ok(now) => {
+                    seen = now;
+                    stored = self.read(&seen);
+                }
+                Err(error) => self.failed(&error.to_string()),
             }
-            Err(error) => {
-                self.failed(&error.to_string());
-                heard
-            }
-        };
-        let stored = self.read(&seen);
+        }
+        if self.is_due(&stored, &seen) {
+            self.renew(&stored);
+        }
         self.metrics
             .measure(stored.book(), self.leaves.current(), &seen, &self.welcome);
         // Before the first proof, what failed is the best reason that can be given.

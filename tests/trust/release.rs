@@ -9,6 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use llm_operator::clock::Clock;
 use llm_operator::health::Gates;
 use llm_operator::pki::book::{Book, Terms};
@@ -163,6 +164,24 @@ impl Release {
         self.served(pod, Source::Given { inject: true }).await
     }
 
+    /// A replica that keeps the certificate itself, as a user who may read everything and write nothing.
+    pub async fn reader(&self, pod: &str) -> Result<Replica> {
+        let (cluster, user) = (self.namespace.cluster(), self.namespace.name());
+        let resources = "secrets,validatingwebhookconfigurations,mutatingwebhookconfigurations";
+        let rights = ["--verb=get,list,watch", &format!("--resource={resources}")];
+        cluster
+            .kubectl(&["create", "clusterrole", user, rights[0], rights[1]])
+            .await?;
+        let (role, subject) = (format!("--clusterrole={user}"), format!("--user={user}"));
+        cluster
+            .kubectl(&["create", "clusterrolebinding", user, &role, &subject])
+            .await?;
+        let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.auth_info.impersonate = Some(user.into());
+        self.served_by(Client::try_from(config)?, pod, Source::Own).await
+    }
+
     /// Puts a certificate into the Secret, as whoever keeps it would. Returns the Secret.
     pub async fn give(&self, certificate: &str, key: &str, authorities: &str) -> Result<Secret> {
         let mut secret = self.secrets().get(&self.names.secret).await?;
@@ -174,6 +193,10 @@ impl Release {
     }
 
     async fn served(&self, pod: &str, source: Source) -> Result<Replica> {
+        self.served_by(self.client.clone(), pod, source).await
+    }
+
+    async fn served_by(&self, client: Client, pod: &str, source: Source) -> Result<Replica> {
         let gates = Gates::default();
         let serving = Arc::new(Serving::default());
         let stop = CancellationToken::new();
@@ -201,7 +224,7 @@ impl Release {
         let metrics = Metrics::default();
         tokio::spawn(pki::run(
             config,
-            self.client.clone(),
+            client,
             Arc::clone(&serving),
             gate,
             metrics,
