@@ -23,7 +23,10 @@ endif
 ifneq ($(filter %-linux-gnu,$(HOST)),)
 ifneq ($(shell cc -print-file-name=libc.a 2>&1),libc.a)
 export CARGO_BUILD_TARGET := $(HOST)
+# Once only: a make that a recipe calls inherits it, and other flags are another build.
+ifeq ($(findstring +crt-static,$(RUSTFLAGS)),)
 export RUSTFLAGS := $(strip $(RUSTFLAGS) -C target-feature=+crt-static)
+endif
 endif
 endif
 

@@ -7,6 +7,8 @@ mod live;
 mod manager;
 #[path = "certificates/modes.rs"]
 mod modes;
+#[path = "certificates/rights.rs"]
+mod rights;
 
 use cluster::Kind;
 use cluster::test::Suite;
@@ -21,6 +23,16 @@ fn main() -> ExitCode {
             "the_keeper_of_the_certificate_can_be_changed",
             Kind::Node,
             modes::the_keeper_of_the_certificate_can_be_changed,
+        )
+        .test(
+            "rights_under_cert_manager_are_those_in_use",
+            Kind::Node,
+            rights::rights_under_cert_manager_are_those_in_use,
+        )
+        .test(
+            "rights_in_one_namespace_are_those_in_use",
+            Kind::Node,
+            rights::rights_in_one_namespace_are_those_in_use,
         )
         .one_by_one()
         .run()

@@ -14,10 +14,12 @@ mod server;
 mod table;
 #[path = "reliability/trust.rs"]
 mod trust;
+#[path = "reliability/versions.rs"]
+mod versions;
 
 use anyhow::Result;
-use cluster::Kind;
 use cluster::test::Suite;
+use cluster::{Helm, Kind};
 use std::process::ExitCode;
 
 /// The name of the cluster.
@@ -54,7 +56,7 @@ const FAULTS: [&str; 25] = [
 
 fn main() -> ExitCode {
     let node = Kind::Node;
-    Suite::new()
+    let mut suite = Suite::new()
         .test("the_leader_is_killed", node, pods::the_leader_is_killed)
         .test("the_leader_freezes", node, pods::the_leader_freezes)
         .test("the_leader_is_cut_off", node, pods::the_leader_is_cut_off)
@@ -81,11 +83,23 @@ fn main() -> ExitCode {
         .test("children_are_touched", node, objects::children_are_touched)
         .test("a_namespace_goes", node, objects::a_namespace_goes)
         .test("a_kind_goes_and_comes", node, objects::a_kind_goes_and_comes)
+        .test("helm_4_changes_versions", node, versions::helm_4_changes_versions);
+    if table::is_soak() {
+        suite = suite.test("helm_3_changes_versions", node, versions::helm_3_changes_versions);
+    }
+    suite
         .test("the_table_is_put_together", node, the_table_is_put_together)
         .one_by_one()
         .run()
 }
 
 async fn the_table_is_put_together() -> Result<()> {
-    table::put_together(&FAULTS)
+    let helms = if table::is_soak() {
+        &[Helm::V4, Helm::V3][..]
+    } else {
+        &[Helm::V4]
+    };
+    let versions: Vec<String> = helms.iter().flat_map(|helm| versions::rows(*helm)).collect();
+    let rows = FAULTS.iter().copied().chain(versions.iter().map(String::as_str));
+    table::put_together(rows)
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const HOST: &str = "llm-operator-webhook.llm-operator-system.svc";
 const MANAGED: &str = "llm-operator-webhook-tls";
-const THEIRS: &str = "our-own-certificate";
+pub const THEIRS: &str = "our-own-certificate";
 
 pub async fn the_keeper_of_the_certificate_can_be_changed() -> Result<()> {
     let alone = operator::alone(CLUSTER).await?;
@@ -117,7 +117,7 @@ async fn ends(alone: &Alone) -> Result<Vec<i64>> {
 }
 
 /// Puts a certificate of our own into a Secret, with an authority that nobody has seen before.
-async fn give(alone: &Alone) -> Result<()> {
+pub async fn give(alone: &Alone) -> Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

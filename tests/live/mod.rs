@@ -5,8 +5,10 @@ pub mod inside;
 pub mod load;
 pub mod objects;
 pub mod operator;
+pub mod predecessor;
 pub mod process;
 pub mod relay;
+pub mod rights;
 pub mod stage;
 
 use std::time::Duration;

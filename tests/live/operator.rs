@@ -146,7 +146,15 @@ pub fn values(image: &str) -> Value {
 /// # Errors
 /// What Helm says, and why the pods are not ready.
 pub async fn install(cluster: &Cluster, helm: Helm, values: &Value) -> Result<()> {
-    let installed = cluster.install(helm, RELEASE, NAMESPACE, &chart(), values).await;
+    install_chart(cluster, helm, &chart(), values).await
+}
+
+/// The same with a chart that may be another version's.
+///
+/// # Errors
+/// As [`install`].
+pub async fn install_chart(cluster: &Cluster, helm: Helm, chart: &Path, values: &Value) -> Result<()> {
+    let installed = cluster.install(helm, RELEASE, NAMESPACE, chart, values).await;
     if let Err(error) = installed {
         let pods = cluster.kubectl(&["-n", NAMESPACE, "describe", "pods"]).await;
         let logs = logs(cluster).await;

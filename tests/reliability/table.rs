@@ -71,7 +71,7 @@ impl Row {
 ///
 /// # Errors
 /// When one is missing.
-pub fn put_together(faults: &[&str]) -> Result<()> {
+pub fn put_together<'a>(faults: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut rows = String::new();
     for fault in faults {
         let file: String = fault.chars().filter(char::is_ascii_alphanumeric).collect();

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::components::{KWOK_TOOLS, NODE_TOOLS};
 use crate::control::{self, Request};
+use crate::predecessor::Predecessor;
 use crate::state::{Kind, State};
 use crate::text::last_lines;
 use crate::tools::{self, Tool};
@@ -257,6 +258,9 @@ fn print_tools(mut names: Vec<Tool>, tests: bool, path_only: bool) -> Result<()>
                 tool.name()
             )
         })?;
+    }
+    if tests {
+        Predecessor::built()?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod busybox;
 mod cache;
 mod debian;
 mod layer;
-mod needs;
+pub(crate) mod needs;
 mod openwebui;
 mod operator;
 mod pause;

@@ -23,6 +23,7 @@ pub mod operator;
 pub mod packages;
 mod pki;
 pub mod policies;
+pub mod predecessor;
 pub mod registry;
 pub mod state;
 mod sysctl;

@@ -1,6 +1,7 @@
 //! kubectl, Helm and programs inside the cluster.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -20,6 +21,15 @@ pub enum Helm {
     V3,
     /// Helm 4, which applies on the server.
     V4,
+}
+
+impl fmt::Display for Helm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Helm::V3 => "Helm 3",
+            Helm::V4 => "Helm 4",
+        })
+    }
 }
 
 impl Cluster {

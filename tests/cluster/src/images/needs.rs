@@ -31,7 +31,7 @@ pub(super) fn program(name: &str, package: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Runs a program to its end and returns its output; a failure carries what it wrote to standard error.
-pub(super) fn run(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("starting {name}"))?;
     if !output.status.success() {
