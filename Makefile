@@ -36,6 +36,8 @@ CLUSTER = $(PROGRAMS)/cluster
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-operator
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := $(CACHE)/cargo/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 
 # Only what is written on make's command line counts: a KUBECONFIG that happens to be set must not get a demonstration installed.
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
@@ -43,7 +45,7 @@ OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFI
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test soak build run generate manifests lint chart-test bench clean tools \
-	install uninstall deploy undeploy docker-build docker-push root programs test-programs
+	install uninstall deploy undeploy docker-build docker-push dist reproducible release root programs test-programs
 
 ##@ First steps
 
@@ -126,21 +128,50 @@ IMG_TAG = $(shell echo '$(IMG)' | sed -n 's|.*:\([^:/]*\)$$|\1|p')
 
 ##@ Image
 
-docker-build: ## Build the operator's image with docker, podman or buildah (IMG=...)
+docker-build: $(if $(CARGO_BUILD_TARGET),dist) ## Build the operator's image with docker, podman or buildah (IMG=...)
 	@$(if $(CONTAINER_TOOL),,echo "there is no docker, podman or buildah on PATH: install one of them"; exit 1)
 ifneq ($(CARGO_BUILD_TARGET),)
-	cargo build --locked --profile dist --package llm-operator
-	@mkdir -p $(IMAGE_CONTEXT) && cp $(TARGET_DIR)/$(CARGO_BUILD_TARGET)/dist/llm-operator $(IMAGE_CONTEXT)/
-	$(CONTAINER_TOOL) $(if $(filter buildah,$(CONTAINER_TOOL)),bud --isolation chroot,build) --target prebuilt -f Dockerfile \
-		-t $(IMG) $(IMAGE_CONTEXT)
+	@mkdir -p $(IMAGE_CONTEXT) && cp $(SHIPPED) $(IMAGE_CONTEXT)/
+	$(CONTAINER_TOOL) $(if $(filter buildah,$(CONTAINER_TOOL)),bud --isolation chroot --timestamp 0,build) --target prebuilt \
+		-f Dockerfile -t $(IMG) $(IMAGE_CONTEXT)
 else
 	$(CONTAINER_TOOL) $(if $(filter buildah,$(CONTAINER_TOOL)),bud,build) -f Dockerfile -t $(IMG) .
 endif
 
 IMAGE_CONTEXT = $(TARGET_DIR)/image
+SHIPPED = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)dist/llm-operator
 
 docker-push: ## Push it (IMG=...)
 	$(CONTAINER_TOOL) push $(IMG)
+
+##@ Release
+
+# The folders of this machine are no part of the program: every clone makes the same bytes with the same Rust.
+dist: ## Build the program that is shipped
+	@cargo fetch --locked --quiet
+	@flags='$(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(TARGET_DIR)=/target'; \
+	for crates in "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*; do flags="$$flags --remap-path-prefix=$$crates=/crates"; done; \
+	RUSTFLAGS="$$flags" cargo build --locked --profile dist --package llm-operator
+
+reproducible: ## Build it twice, from clones in two folders, and compare (10 min)
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	for clone in one another/deeper; do \
+		git clone --quiet . "$$work/$$clone" && \
+		env -u MAKEFLAGS CARGO_TARGET_DIR="$$work/$$clone/target" $(MAKE) --no-print-directory -C "$$work/$$clone" dist || exit 1; \
+		cp "$$work/$$clone/$(patsubst $(TARGET_DIR)/%,target/%,$(SHIPPED))" "$$work/$$(basename $$clone)"; \
+		sha256sum "$$work/$$(basename $$clone)"; \
+	done; \
+	cmp "$$work/one" "$$work/deeper" && echo "both clones made the same bytes"
+
+release: dist programs $(CYCLONEDX) ## Put together what a release consists of, in release/: program, chart, SBOM, checksums
+	@rm -rf release && mkdir release
+	cp $(SHIPPED) release/llm-operator-$(VERSION)-linux-$(shell uname -m)
+	"$$($(CLUSTER) tools --path helm4)" package charts/llm-operator --destination release
+	cd / && PATH="$(dir $(CYCLONEDX)):$$PATH" cargo cyclonedx --manifest-path '$(CURDIR)/Cargo.toml' --quiet --format json \
+		--no-build-deps --override-filename llm-operator-$(VERSION).cdx
+	@mv llm-operator-$(VERSION).cdx.json release/ && rm -f tests/cluster/llm-operator-$(VERSION).cdx.json
+	cd release && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+	@echo "docs/release.md says how to sign and publish these"
 
 # Said before anything is built.
 root:
@@ -158,9 +189,11 @@ test-programs:
 	@cargo test --quiet --workspace --no-run
 	@cargo build --quiet --workspace --features llm-operator/test-clock --bin llm-operator-test-clock
 
-$(CARGO_DENY):
-	@echo "building cargo-deny $(CARGO_DENY_VERSION), once (about 3 min)"
+# Tools of cargo, once per version: cargo-NAME-VERSION/bin/cargo-NAME.
+$(CARGO_DENY) $(CYCLONEDX):
+	@echo "building $(notdir $(patsubst %/bin/,%,$(dir $@))), once (about 3 min)"
 	@mkdir -p $(dir $@)
 	@cd / && env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET -u RUSTFLAGS \
 		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-		cargo install --quiet --locked --root $(patsubst %/bin/,%,$(dir $@)) cargo-deny@$(CARGO_DENY_VERSION)
+		cargo install --quiet --locked --root $(patsubst %/bin/,%,$(dir $@)) \
+		$(notdir $@)@$(patsubst $(notdir $@)-%,%,$(notdir $(patsubst %/bin/,%,$(dir $@))))

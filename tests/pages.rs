@@ -39,7 +39,9 @@ enum Found {
 
 fn found(path: &str) -> Found {
     match path {
-        "README.md" | "docs/install.md" | "docs/design.md" => Found::Nothing,
+        "README.md" | "CONTRIBUTING.md" | "SECURITY.md" | "docs/install.md" | "docs/design.md" | "docs/release.md" => {
+            Found::Nothing
+        }
         "docs/operations.md" => Found::Stack,
         _ => Found::Operator,
     }

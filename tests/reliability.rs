@@ -26,8 +26,9 @@ use std::process::ExitCode;
 const CLUSTER: &str = "apart";
 
 /// The rows of the table, in its order.
-const FAULTS: [&str; 25] = [
+const FAULTS: [&str; 28] = [
     "leader killed",
+    "leader out of memory",
     "leader frozen",
     "partition",
     "pods deleted",
@@ -40,6 +41,7 @@ const FAULTS: [&str; 25] = [
     "storm of 409",
     "storm of 429",
     "API server slow",
+    "API server stands still",
     "rights taken away",
     "caBundle wiped",
     "webhook configurations deleted",
@@ -52,12 +54,18 @@ const FAULTS: [&str; 25] = [
     "namespace deleted",
     "kind deleted",
     "kind missing at start",
+    "full disk",
 ];
 
 fn main() -> ExitCode {
     let node = Kind::Node;
     let mut suite = Suite::new()
         .test("the_leader_is_killed", node, pods::the_leader_is_killed)
+        .test(
+            "the_leader_has_no_memory_left",
+            node,
+            pods::the_leader_has_no_memory_left,
+        )
         .test("the_leader_freezes", node, pods::the_leader_freezes)
         .test("the_leader_is_cut_off", node, pods::the_leader_is_cut_off)
         .test("pods_are_deleted_one_by_one", node, pods::pods_are_deleted_one_by_one)
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
         .test("a_storm_of_409", node, server::a_storm_of_409)
         .test("a_storm_of_429", node, server::a_storm_of_429)
         .test("the_api_server_is_slow", node, server::the_api_server_is_slow)
+        .test("the_api_server_stands_still", node, server::the_api_server_stands_still)
         .test("rights_are_taken_away", node, server::rights_are_taken_away)
         .test("the_bundle_is_wiped", node, trust::the_bundle_is_wiped)
         .test(
@@ -83,6 +92,7 @@ fn main() -> ExitCode {
         .test("children_are_touched", node, objects::children_are_touched)
         .test("a_namespace_goes", node, objects::a_namespace_goes)
         .test("a_kind_goes_and_comes", node, objects::a_kind_goes_and_comes)
+        .test("a_disk_is_full", node, objects::a_disk_is_full)
         .test("helm_4_changes_versions", node, versions::helm_4_changes_versions);
     if table::is_soak() {
         suite = suite.test("helm_3_changes_versions", node, versions::helm_3_changes_versions);

@@ -138,7 +138,8 @@ pub fn pages() -> Vec<Page> {
     let documents = names
         .filter(|name| *name != "reference.md")
         .map(|name| format!("docs/{name}"));
-    ["README.md".to_owned()]
+    ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(str::to_owned)
         .into_iter()
         .chain(documents)
         .map(|path| page(&path))

@@ -64,3 +64,30 @@ pub async fn cut(cluster: &Cluster, pod: &Value, port: u16, cut: bool) -> Result
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
+
+/// Uses up the memory that the operator's container may have, from inside its cgroup, so that the kernel ends the operator:
+/// its score says that it goes first.
+///
+/// # Errors
+/// When the operator does not run in that pod.
+pub async fn exhaust(cluster: &Cluster, pod: &Value) -> Result<()> {
+    let script = r#"for p in /proc/[0-9]*; do
+          grep -q "$1" "$p/cgroup" 2>/dev/null || continue
+          case "$(tr '\0' ' ' <"$p/cmdline")" in /llm-operator*) ;; *) continue ;; esac
+          group=$(sed -n 's/^[0-9]*:memory://p; s/^0:://p' "$p/cgroup" | head -n 1)
+          for root in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+            [ -e "$root$group/cgroup.procs" ] || continue
+            echo 1000 >"$p/oom_score_adj" && echo $$ >"$root$group/cgroup.procs" && exec tail -c 2G /dev/zero
+          done
+        done
+        exit 1"#;
+    let output = cluster.enter(&["sh", "-c", script, "sh", &cgroup(pod)]).await?;
+    // Killed as well, once the operator is gone.
+    ensure!(
+        output.status.code() != Some(1),
+        "no operator in {}: {}",
+        pod["metadata"]["name"],
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}

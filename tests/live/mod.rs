@@ -1,6 +1,7 @@
 //! What the tests on real clusters share: the operator as users run it, a stage for each test, and access to objects.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub mod detour;
 pub mod inside;
 pub mod load;
 pub mod objects;
@@ -10,6 +11,7 @@ pub mod process;
 pub mod relay;
 pub mod rights;
 pub mod stage;
+pub mod volume;
 
 use std::time::Duration;
 

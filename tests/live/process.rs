@@ -1,11 +1,10 @@
 //! The operator as a process of this machine inside a cluster's network, with the rights of the chart's ServiceAccount and
 //! a fault proxy between it and the API server.
 
+use super::detour::Detour;
 use super::operator::{Alone, NAMESPACE, RELEASE, binary};
-use super::relay::Relay;
 use anyhow::{Context, Result, ensure};
-use cluster::faults::{Leaf, Proxy, Upstream, Wire};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use cluster::faults::Wire;
 use serde_json::json;
 use std::fs;
 use std::process::Stdio;
@@ -15,8 +14,7 @@ use tokio::process::{Child, Command};
 /// A running operator. It is killed when this is dropped.
 pub struct Process {
     child: Child,
-    proxy: Proxy,
-    _relay: Relay,
+    detour: Detour,
     files: TempDir,
 }
 
@@ -26,22 +24,12 @@ impl Process {
     /// # Errors
     /// When proxy or process cannot be started.
     pub async fn start(alone: &Alone, name: &str) -> Result<Self> {
-        let made = rcgen::generate_simple_self_signed([cluster::network::NODE_IP.to_string()])?;
-        let leaf = Leaf {
-            ca_pem: made.cert.pem(),
-            certificate_pem: made.cert.pem(),
-            key_pem: made.signing_key.serialize_pem(),
-        };
-        let proxy = Proxy::start(upstream(alone).await?, &leaf).await?;
-        let outside = proxy.url().replace("https://", "").parse()?;
-        let relay = Relay::start(alone, outside).await?;
+        let detour = Detour::start(alone).await?;
         let token = alone.kubectl(&["-n", NAMESPACE, "create", "token", RELEASE]).await?;
-        let kubeconfig = proxy.kubeconfig(token.trim(), NAMESPACE);
-        let inside = format!("https://{}", relay.address);
         let files = tempfile::tempdir()?;
         fs::write(
             files.path().join("kubeconfig"),
-            kubeconfig.replace(&proxy.url(), &inside),
+            detour.kubeconfig(token.trim(), NAMESPACE),
         )?;
         let settings = json!({"defaults": {"images": {
             "ollama": cluster::images::OLLAMA, "tabby": cluster::images::TABBY,
@@ -51,18 +39,13 @@ impl Process {
             .await?
             .spawn()
             .context("cannot start the operator")?;
-        Ok(Self {
-            child,
-            proxy,
-            _relay: relay,
-            files,
-        })
+        Ok(Self { child, detour, files })
     }
 
     /// Faults between it and the API server, and the log of its requests.
     #[must_use]
     pub fn wire(&self) -> &Wire {
-        self.proxy.wire()
+        self.detour.wire()
     }
 
     /// How many writes it has sent, its Lease aside.
@@ -111,14 +94,6 @@ impl Process {
         ensure!(sent.success(), "the operator cannot be signalled");
         Ok(())
     }
-}
-
-async fn upstream(alone: &Alone) -> Result<Upstream> {
-    let kubeconfig = Kubeconfig::read_from(alone.kubeconfig())?;
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
-    let ca: String = fs::read_to_string(alone.state().path("pki/ca.crt"))?;
-    Upstream::https(config.cluster_url.to_string().trim_end_matches('/'), &ca)
 }
 
 /// With the parent goes the operator, whatever ends the test.

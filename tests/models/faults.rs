@@ -3,6 +3,7 @@
 use super::live::inside::{cgroup, signal};
 use super::live::objects::{condition, name, restarts};
 use super::live::stage::Stage;
+use super::live::volume;
 use super::place::{self, OPERATOR, add, figures, mib, moving, parts, ready, stack};
 use anyhow::{Context, Result, ensure};
 use cluster::faults::{Effect, Rule};
@@ -139,7 +140,7 @@ pub async fn a_full_volume_holds_back_only_what_does_not_fit() -> Result<()> {
     let _turn = OPERATOR.read().await;
     let stage = Stage::shared("full").await?;
     add(&stage, "large", 36, 40)?;
-    place::claim(&stage, "small", Some(30)).await?;
+    volume::claim(&stage, "small", Some(30)).await?;
     let persistence = json!({"enabled": true, "existingClaim": "small", "size": "1Gi"});
     let models = [stage.item("large")];
     let spec = json!({"ollama": {"drainSeconds": 0, "persistence": persistence, "models": models}});

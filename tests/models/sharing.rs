@@ -2,7 +2,8 @@
 
 use super::live::objects::message;
 use super::live::stage::Stage;
-use super::place::{OPERATOR, add, apply, call, claim, failed, fetched, figures, mib, on_chat, ready, stack, tags};
+use super::live::volume::claim;
+use super::place::{OPERATOR, add, apply, call, failed, fetched, figures, mib, on_chat, ready, stack, tags};
 use anyhow::{Result, ensure};
 use cluster::test::until;
 use serde_json::json;

@@ -3,8 +3,11 @@
 use super::live::LIMIT;
 use super::live::objects::{Objects, name};
 use super::live::operator::NAMESPACE;
+use super::live::stage::Stage;
+use super::live::volume;
 use super::scene::{Bound, Scene, lasting};
 use anyhow::{Result, ensure};
+use cluster::gguf::Model;
 use cluster::test::until;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -125,6 +128,26 @@ pub async fn a_kind_goes_and_comes() -> Result<()> {
             }
             scene.kubectl_with(&["create", "-f", "-"], &definition).await?;
             looks_after_models(&scene).await
+        })
+        .await
+}
+
+pub async fn a_disk_is_full() -> Result<()> {
+    let scene = Scene::open().await?;
+    let stage = Stage::on(&scene, "full").await?;
+    let large = Model::llama().seed(40).pad_mib(40);
+    stage.registry.registry().add("library/large:latest", large)?;
+    volume::claim(&stage, "small", Some(30)).await?;
+    let persistence = json!({"enabled": true, "existingClaim": "small", "size": "1Gi"});
+    let stack =
+        |model: &str| json!({"ollama": {"drainSeconds": 0, "persistence": persistence, "models": [stage.item(model)]}});
+    let what = "a model of 40 MiB pulled onto a claim of 30 MiB, and then one that fits";
+    scene
+        .during("full disk", what, Bound::Never, async || {
+            stage.stack("chat", &stack("large")).await?;
+            stage.told("chat", "Degraded", "True", "DiskFull").await?;
+            stage.stack("chat", &stack("tiny")).await?;
+            stage.ready("chat").await.map(drop)
         })
         .await
 }

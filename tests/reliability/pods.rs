@@ -1,10 +1,12 @@
 //! What happens to the operator's pods.
 
+use super::live::LIMIT;
 use super::live::inside;
 use super::live::objects::name;
 use super::live::operator::NAMESPACE;
 use super::scene::{Bound, DEPLOYMENT, SELECTOR, Scene, lasting};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use cluster::test::until;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -21,7 +23,7 @@ async fn burst(scene: &Scene, prefix: &str) -> Result<()> {
 
 pub async fn the_leader_is_killed() -> Result<()> {
     let scene = Scene::open().await?;
-    let what = "SIGKILL to the leader, as by the OOM killer, in the middle of 12 new stacks";
+    let what = "SIGKILL to the leader in the middle of 12 new stacks";
     scene
         .during("leader killed", what, Bound::Told, async || {
             let leader = scene.leader().await?;
@@ -34,6 +36,26 @@ pub async fn the_leader_is_killed() -> Result<()> {
         scene.namespace.kubectl(&["get", "deployment,service", &name]).await?;
     }
     Ok(())
+}
+
+pub async fn the_leader_has_no_memory_left() -> Result<()> {
+    let scene = Scene::open().await?;
+    let what = "the memory of the leader's container used up: the kernel ends it, in the middle of 12 new stacks";
+    scene
+        .during("leader out of memory", what, Bound::Told, async || {
+            let leader = scene.leader().await?;
+            burst(&scene, "starved").await?;
+            inside::exhaust(&scene, &leader).await?;
+            until("the kubelet says why it ended", LIMIT, async || {
+                let pod = scene.system.get("Pod", name(&leader)).await?;
+                let status = &pod["status"]["containerStatuses"][0];
+                let ended = [&status["state"], &status["lastState"]].map(|s| &s["terminated"]["reason"]);
+                ensure!(ended.iter().any(|reason| **reason == "OOMKilled"), "{status}");
+                Ok(Some(()))
+            })
+            .await
+        })
+        .await
 }
 
 pub async fn the_leader_freezes() -> Result<()> {
@@ -128,7 +150,7 @@ pub async fn a_node_is_drained() -> Result<()> {
             // The second pod cannot go before the first has found another node, so the drain does not come to its end.
             let drained = scene.kubectl(&drain).await;
             scene.kubectl(&["uncordon", cluster::network::NODE]).await?;
-            anyhow::ensure!(drained.is_err(), "both pods were evicted from the only node");
+            ensure!(drained.is_err(), "both pods were evicted from the only node");
             Ok(())
         })
         .await

@@ -1,10 +1,12 @@
 //! What happens to the API server, and to what the operator may do there.
 
+use super::live::detour::Detour;
 use super::live::inside;
 use super::live::operator::{NAMESPACE, USER};
 use super::scene::{Bound, Scene, lasting};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cluster::components::{APISERVER, ETCD};
+use cluster::faults::{Effect, Rule};
 use cluster::test::until;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -147,9 +149,32 @@ pub async fn a_storm_of_409() -> Result<()> {
 
 pub async fn the_api_server_is_slow() -> Result<()> {
     let scene = Scene::open().await?;
-    let what = "the API server stands still for 2 s of every 2.3";
+    let detour = Detour::start(&scene).await?;
+    let variables = json!([
+        {"name": "KUBERNETES_SERVICE_HOST", "value": detour.address.ip().to_string()},
+        {"name": "KUBERNETES_SERVICE_PORT", "value": detour.address.port().to_string()},
+    ]);
+    scene.install_with(&json!({"extraEnv": variables})).await?;
+    scene.whole().await?;
+    let what = "every call of both replicas is answered 2 s late";
     scene
         .during("API server slow", what, Bound::Never, async || {
+            detour.wire().inject(Rule::any("", Effect::Delay { millis: 2000 }));
+            sleep(lasting(20, 120)).await;
+            let calls = detour.wire().requests().len();
+            ensure!(calls > 5, "{calls} calls went this way");
+            detour.wire().replace(vec![]);
+            Ok(())
+        })
+        .await?;
+    scene.install().await
+}
+
+pub async fn the_api_server_stands_still() -> Result<()> {
+    let scene = Scene::open().await?;
+    let what = "the API server stands still for 2 s of every 2.3";
+    scene
+        .during("API server stands still", what, Bound::Never, async || {
             let end = Instant::now() + lasting(15, 60);
             while Instant::now() < end {
                 scene.pause(APISERVER).await?;
