@@ -77,12 +77,14 @@ pub async fn exhaust(cluster: &Cluster, pod: &Value) -> Result<()> {
           group=$(sed -n 's/^[0-9]*:memory://p; s/^0:://p' "$p/cgroup" | head -n 1)
           for root in /sys/fs/cgroup/memory /sys/fs/cgroup; do
             [ -e "$root$group/cgroup.procs" ] || continue
-            echo 1000 >"$p/oom_score_adj" && echo $$ >"$root$group/cgroup.procs" && exec tail -c 2G /dev/zero
+            echo 1000 >"$p/oom_score_adj" && echo $$ >"$root$group/cgroup.procs" || exit 1
+            head -c 2G /dev/zero | tail -c 1G >/dev/null
+            exit 0
           done
         done
         exit 1"#;
     let output = cluster.enter(&["sh", "-c", script, "sh", &cgroup(pod)]).await?;
-    // Killed as well, once the operator is gone.
+    // The shell is killed as well, with the container.
     ensure!(
         output.status.code() != Some(1),
         "no operator in {}: {}",

@@ -14,7 +14,7 @@ use crate::packages::{self, Need};
 
 /// The commit: the last one before the older kinds, cert-manager and autoscaling came. It has the definitions, the rights
 /// and the labels of that time.
-pub const COMMIT: &str = "4eba86ec2d26ee3f7e5ad24d71f00cf478ab662b";
+pub const COMMIT: &str = "2739a7a5c7f93cd6d8daea025b9be8544e7711eb";
 /// How long its build takes on two cores.
 const SECONDS: u32 = 150;
 
