@@ -1,6 +1,7 @@
 //! What happens when the operator is replaced: by another version, beside another version, by nothing for a while.
 
 use super::live::LIMIT;
+use super::live::inside;
 use super::live::objects::name;
 use super::live::operator::{self, NAMESPACE, RELEASE};
 use super::live::predecessor;
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::Helm;
 use cluster::test::until;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// The rows of one Helm.
@@ -81,17 +83,26 @@ async fn uninstall(scene: &Scene, helm: Helm) -> Result<()> {
     scene.helm(helm, &command).await.map(drop)
 }
 
-/// A rollout that stops half way: pods of both versions serve, and each version leads for some time.
+/// A rollout that stops half way: pods of both versions serve, and each version leads for some time. Where the lead goes
+/// is settled by who else hears of the Lease.
 async fn side_by_side(scene: &Scene, helm: Helm, row: &str) -> Result<()> {
     let what = "a rollout held when one pod of the new version has joined two of the older; each version leads in turn";
     let held = async || {
         let before = images(scene).await?;
         start_upgrade(scene, helm).await?;
         let newer = hold(scene, &before).await?;
-        for version in [&newer, &before[0], &newer] {
-            lead(scene, version).await?;
-            sleep(lasting(3, 60)).await;
-        }
+        let first = scene.leader().await?;
+        ensure!(image(&first) != newer, "the leader changed without need");
+        sleep(turn()).await;
+        let pods = scene.pods().await?;
+        let other = |pod: &&Value| image(pod) != newer && name(pod) != name(&first);
+        let second = pods.iter().find(other).context("no second pod of the older version")?;
+        inside::cut(scene, second, 443, true).await?;
+        hand_over(scene, &first, &newer).await?;
+        inside::cut(scene, second, 443, false).await?;
+        sleep(turn()).await;
+        hand_over(scene, &scene.leader().await?, &image(second)).await?;
+        sleep(turn()).await;
         scene
             .kubectl(&["-n", NAMESPACE, "rollout", "resume", DEPLOYMENT])
             .await?;
@@ -99,6 +110,21 @@ async fn side_by_side(scene: &Scene, helm: Helm, row: &str) -> Result<()> {
         scene.kubectl(&status).await.map(drop)
     };
     scene.during(row, what, Bound::Never, held).await
+}
+
+/// For how long a version leads.
+fn turn() -> Duration {
+    lasting(3, 60)
+}
+
+/// Deletes the leader; one of that version leads then.
+async fn hand_over(scene: &Scene, leader: &Value, to: &str) -> Result<()> {
+    scene.kubectl(&["-n", NAMESPACE, "delete", "pod", name(leader)]).await?;
+    until(&format!("{to} leads"), LIMIT, async || {
+        let next = scene.leader().await?;
+        Ok((image(&next) == to).then_some(()))
+    })
+    .await
 }
 
 /// Without waiting for it.
@@ -128,8 +154,12 @@ async fn hold(scene: &Scene, before: &[String]) -> Result<String> {
     scene
         .kubectl(&["-n", NAMESPACE, "rollout", "pause", DEPLOYMENT])
         .await?;
-    let three = async || Ok(three_serve(scene).await?.then_some(()));
-    until("three pods are ready", LIMIT, three).await?;
+    until("three pods are ready", LIMIT, async || {
+        let pods = scene.pods().await?;
+        let ready = |pod: &&Value| pod["status"]["containerStatuses"][0]["ready"] == true;
+        Ok((pods.iter().filter(ready).count() == 3).then_some(()))
+    })
+    .await?;
     let mut all = images(scene).await?;
     all.retain(|image| *image == newer);
     ensure!(
@@ -138,26 +168,4 @@ async fn hold(scene: &Scene, before: &[String]) -> Result<String> {
         all.len()
     );
     Ok(newer)
-}
-
-/// All pods of the rollout that is held.
-async fn three_serve(scene: &Scene) -> Result<bool> {
-    let pods = scene.pods().await?;
-    let ready = |pod: &&Value| pod["status"]["containerStatuses"][0]["ready"] == true;
-    Ok(pods.len() == 3 && pods.iter().filter(ready).count() == 3)
-}
-
-/// Deletes the leader until one of that version leads, each time beside two others that serve.
-async fn lead(scene: &Scene, version: &str) -> Result<()> {
-    until(&format!("{version} leads"), LIMIT, async || {
-        let (leader, whole) = (scene.leader().await?, three_serve(scene).await?);
-        let leads = image(&leader) == version;
-        if whole && !leads {
-            scene
-                .kubectl(&["-n", NAMESPACE, "delete", "pod", name(&leader)])
-                .await?;
-        }
-        Ok((whole && leads).then_some(()))
-    })
-    .await
 }
