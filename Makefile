@@ -73,8 +73,8 @@ build: ## Build the operator, without optimisation
 run: ## Run the operator on this machine against the cluster of your kubeconfig (ARGS=...)
 	cargo run --package llm-operator -- run $(ARGS)
 
-generate: programs ## Write everything that is generated: CRDs, reference, the chart's schema and README
-	@UPDATE_GOLDEN=1 cargo test --quiet --workspace --test crds --test examples --test seeds >/dev/null
+generate: programs ## Write everything that is generated: CRDs, pages, the chart's schema and README
+	@UPDATE_GOLDEN=1 cargo test --quiet --workspace --test crds --test docs --test examples --test seeds >/dev/null
 	@$(CLUSTER) generate
 
 manifests: generate

@@ -1,11 +1,18 @@
 //! What the documents say is so, as far as that shows without a cluster; `pages` runs their commands on one.
 
-#![allow(clippy::panic, reason = "helpers of tests are tests, too")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 #[path = "support/arrows.rs"]
 mod arrows;
 #[path = "docs/blocks.rs"]
 mod blocks;
+#[path = "docs/commands.rs"]
+mod commands;
+#[path = "docs/images.rs"]
+mod images;
+#[path = "docs/rules.rs"]
+mod rules;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,6 +47,32 @@ fn every_manifest_is_a_file_and_is_what_its_block_says() {
         }
     }
     assert!(seen > 5, "only {seen} manifests");
+}
+
+#[test]
+fn generated_pages_are_up_to_date() {
+    support::compare("docs/rules.md", &rules::page());
+    support::compare("docs/cli.md", &commands::page());
+}
+
+#[test]
+fn every_rule_has_an_example() {
+    assert!(
+        rules::gaps().is_empty(),
+        "without an example, or no rule: {:?}",
+        rules::gaps()
+    );
+}
+
+#[test]
+fn every_image_that_can_be_started_is_listed() {
+    let (text, table) = (page("docs/air-gapped.md").text, images::table());
+    assert!(text.contains(&table), "docs/air-gapped.md should hold\n{table}");
+    let started = images::started();
+    assert!(started.len() > 6, "{started:?}");
+    for image in started {
+        assert!(table.contains(&format!("| `{image}` |")), "{image} is not in the table");
+    }
 }
 
 #[test]
@@ -145,8 +178,8 @@ fn every_reason_is_explained() {
     assert_eq!(explained, reasons);
 }
 
-#[test]
-fn every_metric_is_explained() {
+/// The names of all metrics, without the ends that the kinds of metrics have.
+fn metrics() -> BTreeSet<String> {
     let mut metrics = BTreeSet::new();
     for (file, prefix) in [
         ("src/controller/metrics.rs", "llm_operator_"),
@@ -163,11 +196,75 @@ fn every_metric_is_explained() {
         metrics.extend(names.map(|name| format!("{prefix}{name}")));
     }
     assert!(metrics.len() > 10, "{metrics:?}");
+    metrics
+}
+
+#[test]
+fn every_metric_is_explained() {
     let rows = page("docs/operations.md").text;
     let explained: BTreeSet<String> = rows
         .lines()
         .filter_map(|line| Some(line.strip_prefix("| `llm_operator_")?.split('`').next()?.to_owned()))
         .map(|name| format!("llm_operator_{}", name.strip_suffix("_total").unwrap_or(&name)))
         .collect();
-    assert_eq!(explained, metrics);
+    assert_eq!(explained, metrics());
+}
+
+fn chart(file: &str) -> String {
+    fs::read_to_string(root().join("charts/llm-operator/files").join(file)).unwrap()
+}
+
+/// The words of an expression that begin as our metrics do.
+fn named(expression: &str) -> BTreeSet<String> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = words.filter(|word| word.starts_with("llm_operator_"));
+    ours.map(|word| {
+        ["_total", "_bucket"]
+            .iter()
+            .fold(word, |name, end| name.strip_suffix(end).unwrap_or(name))
+            .to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_know_only_metrics_that_there_are() {
+    let (metrics, dashboard) = (metrics(), named(&chart("dashboard.json")));
+    let unknown: Vec<&String> = dashboard.difference(&metrics).collect();
+    assert!(unknown.is_empty(), "the dashboard shows {unknown:?}");
+    let unseen: Vec<&String> = metrics.difference(&dashboard).collect();
+    // What is a defect wherever it is counted is shown by nobody's wish.
+    assert_eq!(
+        unseen,
+        ["llm_operator_webhook_patches_discarded"],
+        "the dashboard lacks {unseen:?}"
+    );
+    let alerts = named(&chart("alerts.yaml"));
+    assert!(alerts.is_subset(&metrics) && alerts.len() > 7, "{alerts:?}");
+}
+
+#[test]
+fn every_alert_is_explained() {
+    let alerts: serde_json::Value = serde_saphyr::from_str(&chart("alerts.yaml")).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let rendered: Vec<String> = alerts["groups"][0]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| {
+            let wait =
+                text(&rule["for"]).map_or(String::new(), |wait| format!(" for {} min", wait.trim_end_matches('m')));
+            format!(
+                "| `{}` | `{}`{wait} |",
+                text(&rule["alert"]).unwrap(),
+                text(&rule["expr"]).unwrap()
+            )
+        })
+        .collect();
+    let page = page("docs/operations.md").text;
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `LLMOperator")).collect();
+    assert_eq!(rows.len(), rendered.len());
+    for (row, rendered) in rows.iter().zip(rendered) {
+        assert!(row.starts_with(&rendered), "{row}\nshould begin with\n{rendered}");
+    }
 }

@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-apart=(admission certificates faults install pages reliability)
+apart=(admission certificates doctor faults install pages reliability)
 options=(--workspace --no-fail-fast)
 
 first=() second=()

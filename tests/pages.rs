@@ -6,6 +6,8 @@
 #[path = "docs/blocks.rs"]
 mod blocks;
 mod live;
+#[path = "docs/rules.rs"]
+mod rules;
 
 #[path = "pages/library.rs"]
 mod library;
@@ -20,6 +22,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::test::Suite;
 use cluster::tools::{self, Tool};
 use cluster::{Cluster, Kind, images};
+use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::Value;
 
 use blocks::{page, pages, root};
@@ -37,11 +40,21 @@ enum Found {
     Stack,
 }
 
+/// Pages that install the operator themselves, or need none.
+const FROM_NOTHING: [&str; 8] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/cli.md",
+    "docs/design.md",
+    "docs/install.md",
+    "docs/quickstart.md",
+    "docs/release.md",
+];
+
 fn found(path: &str) -> Found {
     match path {
-        "README.md" | "CONTRIBUTING.md" | "SECURITY.md" | "docs/install.md" | "docs/design.md" | "docs/release.md" => {
-            Found::Nothing
-        }
+        _ if FROM_NOTHING.contains(&path) => Found::Nothing,
         "docs/operations.md" => Found::Stack,
         _ => Found::Operator,
     }
@@ -85,11 +98,47 @@ async fn the_pages_do_what_they_say() -> Result<()> {
             eprintln!("{}\n{}", session.run(state).await?.1, operator::logs(&cluster).await);
             failures.push(format!("{failure:#}"));
         }
+        if page.path == "docs/rules.md"
+            && let Err(failure) = break_every_rule(&cluster).await
+        {
+            failures.push(format!("{failure:#}"));
+        }
         clear(&session).await?;
         println!("{}: {:.0?}", page.path, start.elapsed());
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     demonstrate_here(&open(&cluster, binary).await?, &cluster).await
+}
+
+/// The examples of the rules, as far as they need no object before them: the API server says what the page says.
+async fn break_every_rule(cluster: &Cluster) -> Result<()> {
+    let client = cluster.client().await?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for (_, kind, examples) in rules::SECTIONS {
+        for example in examples {
+            let (object, None) = example.objects(kind) else {
+                continue;
+            };
+            let form = llm_operator::kind::of(&object).context("no kind of ours")?;
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &form.resource());
+            let issues = example.issues(kind).map_err(anyhow::Error::msg)?;
+            let said = match api.create(&dry, &serde_json::from_value(object.clone())?).await {
+                Ok(_) => anyhow::bail!("{object} was admitted"),
+                Err(kube::Error::Api(status)) => status.message,
+                Err(error) => return Err(error.into()),
+            };
+            for issue in issues {
+                ensure!(
+                    said.contains(&issue.to_string()),
+                    "{object}: {said}\nwhere the page has\n{issue}"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `make demo KUBECONFIG=...`, and its end: it uses the kubectl and the Helm that are there.
@@ -128,6 +177,7 @@ async fn the_demonstration_ends_with_an_answer() -> Result<()> {
             "spec.tabby.completionModel: Invalid value",
             "tokens)",
             "weights are random",
+            "llm-operator doctor",
             "make demo-down",
         ] {
             ensure!(said.contains(shown), "{shown:?} is missing in\n{said}");

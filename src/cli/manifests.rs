@@ -2,8 +2,10 @@
 
 use crate::base::issue::{Issue, Review};
 use crate::base::settings::Settings;
+use crate::cli::output;
 use crate::kind::{self, Form};
 use anyhow::Context;
+use serde::Serialize;
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
@@ -12,56 +14,79 @@ use std::process::ExitCode;
 
 /// One document of a file.
 struct Manifest {
-    /// `<file>: <Kind> <name>`.
-    title: String,
+    name: String,
     form: Form,
     object: Value,
 }
 
+/// What would come of one manifest.
+#[derive(Serialize)]
+struct Verdict {
+    file: String,
+    kind: &'static str,
+    name: String,
+    accepted: bool,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
 /// Says what the webhooks would say. Fails when one manifest would be refused.
-pub(super) fn validate(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn validate(files: &[PathBuf], config: Option<&Path>, form: output::Form) -> anyhow::Result<ExitCode> {
     let settings = settings(config)?;
-    let (mut refused, mut seen) = (0, 0);
+    let mut verdicts = vec![];
     for file in expand(files)? {
         for manifest in read(&file)? {
-            seen += 1;
             let review = manifest.review(&settings);
-            review
-                .spoken()
-                .iter()
-                .for_each(|warning| eprintln!("{}: warning: {warning}", manifest.title));
-            review
-                .issues
-                .iter()
-                .for_each(|issue| eprintln!("{}: {issue}", manifest.title));
-            refused += usize::from(!review.issues.is_empty());
+            let errors: Vec<String> = review.issues.iter().map(ToString::to_string).collect();
+            verdicts.push(Verdict {
+                file: file.display().to_string(),
+                kind: manifest.form.kind,
+                name: manifest.name,
+                accepted: errors.is_empty(),
+                errors,
+                warnings: review.spoken(),
+            });
         }
     }
-    anyhow::ensure!(seen > 0, "no object of this operator in {}", names(files));
-    println!("{} of {seen} manifests are good", seen - refused);
-    Ok(if refused == 0 {
+    anyhow::ensure!(!verdicts.is_empty(), "no object of this operator in {}", names(files));
+    let good = verdicts.iter().filter(|verdict| verdict.accepted).count();
+    if form == output::Form::Table {
+        verdicts.iter().for_each(speak);
+        println!("{good} of {} manifests are good", verdicts.len());
+    } else {
+        output::print(&output::document(&verdicts, form)?)?;
+    }
+    Ok(if good == verdicts.len() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
+/// A line for each thing, where a terminal shows what went wrong.
+fn speak(verdict: &Verdict) {
+    let title = format!("{}: {} {}", verdict.file, verdict.kind, verdict.name);
+    verdict
+        .warnings
+        .iter()
+        .for_each(|warning| eprintln!("{title}: warning: {warning}"));
+    verdict.errors.iter().for_each(|issue| eprintln!("{title}: {issue}"));
+}
+
 /// Prints the objects of each manifest, as multi-document YAML. Fails, and prints nothing, when one is wrong.
-pub(super) fn render(files: &[PathBuf], config: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn render(files: &[PathBuf], config: Option<&Path>, form: output::Form) -> anyhow::Result<ExitCode> {
     let settings = settings(config)?;
-    let mut out = String::new();
+    let mut all = vec![];
     for file in expand(files)? {
         for manifest in read(&file)? {
             let issues = manifest.review(&settings).issues;
-            anyhow::ensure!(issues.is_empty(), "{}: {}", manifest.title, list(&issues));
+            let title = format!("{}: {} {}", file.display(), manifest.form.kind, manifest.name);
+            anyhow::ensure!(issues.is_empty(), "{title}: {}", list(&issues));
             let objects = (manifest.form.render)(&manifest.object, &settings).map_err(anyhow::Error::msg)?;
-            for object in objects {
-                out.push_str("---\n");
-                out.push_str(&serde_saphyr::to_string(&object.body)?);
-            }
+            all.extend(objects.into_iter().map(|object| object.body));
         }
     }
-    print!("{out}");
+    output::print(&output::objects(&all, form)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -177,7 +202,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<Manifest>> {
         let form = kind::of(&object)?;
         let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
         Some(Manifest {
-            title: format!("{}: {} {name}", file.display(), form.kind),
+            name: name.into(),
             form,
             object,
         })

@@ -56,7 +56,7 @@ impl Content {
             "yaml values" => Self::Values,
             "console" => Self::Console,
             "sh" => Self::Commands,
-            "text" => Self::Drawing,
+            "text" | "mermaid" => Self::Drawing,
             _ => return None,
         })
     }

@@ -5,6 +5,7 @@ use crate::base::settings::Settings;
 use crate::clock::Clock;
 use crate::lease::{self, standing::Terms};
 use crate::pki;
+use clap::{Args as _, FromArgMatches};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -13,41 +14,41 @@ use std::path::PathBuf;
 pub(in crate::cli) struct Args {
     /// The namespace that the operator runs in.
     #[arg(long, env = "POD_NAMESPACE", default_value = "llm-operator-system")]
-    pub(super) namespace: String,
+    pub(in crate::cli) namespace: String,
     /// The name of this pod.
     #[arg(long, env = "POD_NAME", default_value = "llm-operator")]
     pub(super) pod_name: String,
     /// The Service of the webhooks, which their certificate is for.
     #[arg(long, env = "SERVICE_NAME", default_value = "llm-operator-webhook")]
-    pub(super) service_name: String,
+    pub(in crate::cli) service_name: String,
     /// The Secret of the certificate authority of the webhooks.
     #[arg(long, env = "CA_SECRET", default_value = "llm-operator-webhook-ca")]
-    pub(super) ca_secret: String,
+    pub(in crate::cli) ca_secret: String,
     /// A Secret with the certificate of the webhooks, which somebody else keeps: tls.crt, tls.key and ca.crt. Default: the
     /// operator keeps an authority of its own in --ca-secret.
     #[arg(long, env = "CERTIFICATE_SECRET")]
-    pub(super) certificate_secret: Option<String>,
+    pub(in crate::cli) certificate_secret: Option<String>,
     /// Whether the webhook configurations are told to trust the ca.crt of --certificate-secret; not where they get it from
     /// elsewhere.
     #[arg(long, env = "INJECT_CA", default_value_t = true, action = clap::ArgAction::Set)]
-    pub(super) inject_ca: bool,
+    pub(in crate::cli) inject_ca: bool,
     /// The Lease by which one replica is chosen.
     #[arg(long, env = "LEASE", default_value = "llm-operator-leader")]
-    pub(super) lease: String,
+    pub(in crate::cli) lease: String,
     /// The MutatingWebhookConfiguration whose caBundle is kept up.
     #[arg(
         long,
         env = "MUTATING_WEBHOOK",
         default_value = "llm-operator-system-llm-operator-mutating"
     )]
-    pub(super) mutating_webhook: String,
+    pub(in crate::cli) mutating_webhook: String,
     /// The ValidatingWebhookConfiguration whose caBundle is kept up.
     #[arg(
         long,
         env = "VALIDATING_WEBHOOK",
         default_value = "llm-operator-system-llm-operator-validating"
     )]
-    pub(super) validating_webhook: String,
+    pub(in crate::cli) validating_webhook: String,
     /// Where the webhooks are served.
     #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:10250")]
     pub(super) webhook_address: SocketAddr,
@@ -67,7 +68,7 @@ pub(in crate::cli) struct Args {
     pub(super) metrics_address: SocketAddr,
     /// A namespace to watch; may be given several times. Default: all.
     #[arg(long = "watch-namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
-    pub(super) watch_namespaces: Vec<String>,
+    pub(in crate::cli) watch_namespaces: Vec<String>,
     /// What is logged: a level, or directives such as `info,kube=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub(super) log_level: String,
@@ -100,6 +101,15 @@ pub(super) enum Format {
 }
 
 impl Args {
+    /// The arguments as a container has them. What this version does not know is passed over: it may be another's.
+    ///
+    /// # Errors
+    /// When a value that is known cannot be read.
+    pub(in crate::cli) fn read(arguments: &[String]) -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("run")).no_binary_name(true);
+        Self::from_arg_matches(&command.ignore_errors(true).try_get_matches_from(arguments)?)
+    }
+
     /// Lays what the command line says of models over the settings file.
     pub(super) fn models(&self, settings: &mut Settings) -> anyhow::Result<()> {
         let models = &mut settings.models;

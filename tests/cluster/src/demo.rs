@@ -104,11 +104,11 @@ impl Model {
 /// # Errors
 /// What did not go as it should, in a sentence, with the last words of whoever knows more.
 pub async fn demo(options: Options) -> Result<()> {
-    let (mut steps, stage) = if let Some(kubeconfig) = options.kubeconfig {
-        theirs::prepare(&kubeconfig, options.image.as_deref()).await?
+    let (mut steps, stage) = if let Some(kubeconfig) = &options.kubeconfig {
+        theirs::prepare(kubeconfig, options.image.as_deref()).await?
     } else {
-        let operator = options.operator.context("--operator names no program")?;
-        own::prepare(&options.cluster, &operator).await?
+        let operator = options.operator.as_ref().context("--operator names no program")?;
+        own::prepare(&options.cluster, operator).await?
     };
     let installed = release::install(&mut steps, &stage).await?;
     stack::apply(&mut steps, &stage, installed).await?;
@@ -117,12 +117,12 @@ pub async fn demo(options: Options) -> Result<()> {
     stack::ask(&mut steps, &stage).await?;
     second::add(&mut steps, &stage).await?;
     steps.end();
-    farewell(&stage);
+    farewell(&stage, options.operator.as_deref());
     Ok(())
 }
 
 /// How to go on, and how to remove it all.
-fn farewell(stage: &Stage) {
+fn farewell(stage: &Stage, operator: Option<&Path>) {
     if stage.model == Model::Toy {
         println!(
             "\nThe answer makes no sense because the model's weights are random: it was made on this machine, so that nothing\n\
@@ -147,6 +147,13 @@ fn farewell(stage: &Stage) {
         stage.model.name()
     );
     println!("  kubectl explain lmdeployment.spec.ollama");
+    match operator {
+        Some(program) => println!("  {} doctor", program.display()),
+        // With the rights of the operator, which sees less than you do.
+        None => println!(
+            "  kubectl --namespace llm-operator-system exec deployment/llm-operator-controller-manager -- /llm-operator doctor"
+        ),
+    }
     let given = match stage.model {
         Model::Toy => String::new(),
         Model::Small => format!(" KUBECONFIG={}", stage.programs.kubeconfig.display()),

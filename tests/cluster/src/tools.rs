@@ -2,6 +2,7 @@
 
 mod build;
 mod catalog;
+mod progress;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 pub use catalog::Tool;
+use progress::Progress;
 
 use crate::dirs;
 
@@ -33,8 +35,11 @@ pub fn paths(tools: &[Tool]) -> Result<Vec<PathBuf>> {
         build::check_go()?;
         announce(&missing);
     }
-    for (n, binary) in missing.iter().enumerate() {
-        binary.build(&format!("{} of {}", n + 1, missing.len()))?;
+    let seconds = |binary: &&Binary| binary.tool.recipe().seconds;
+    let mut progress = Progress::of(missing.len(), missing.iter().map(seconds).sum());
+    for binary in &missing {
+        let what = format!("{} {}", binary.tool.name(), binary.version);
+        progress.during(&what, seconds(binary), |progress| binary.build(progress))?;
     }
     Ok(wanted.iter().map(Binary::path).collect())
 }
@@ -87,14 +92,14 @@ impl Binary {
 
     /// Builds under a lock into a folder of its own and renames it, so that two processes do not build the
     /// same thing and a killed build never looks finished.
-    fn build(&self, progress: &str) -> Result<()> {
+    fn build(&self, progress: &Progress) -> Result<()> {
         fs::create_dir_all(&self.cache).with_context(|| format!("cannot create {}", self.cache.display()))?;
         let lock = File::create(self.cache.join(format!("{}.lock", self.key)))?;
         if lock.try_lock().is_err() {
-            eprintln!(
-                "{}: another process is building it; waiting ({progress})",
+            progress.say(&format!(
+                "{}: another process is building it; waiting",
                 self.tool.name()
-            );
+            ));
             lock.lock()?;
         }
         if self.path().exists() {
@@ -105,12 +110,6 @@ impl Binary {
             fs::remove_dir_all(&partial)?;
         }
         fs::create_dir_all(&partial)?;
-        eprintln!(
-            "building {} {} ({progress}, about {} s)",
-            self.tool.name(),
-            self.version,
-            self.tool.recipe().seconds
-        );
         build::build(self.tool, &partial, lock)?;
         fs::rename(&partial, self.cache.join(&self.key))?;
         Ok(())

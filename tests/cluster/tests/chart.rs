@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         .test("both_helms_find_nothing_to_complain_about", Kind::Kwok, lint)
         .test("it_renders_to_the_same_bytes_every_time", Kind::Kwok, same_bytes)
         .test("its_own_tests_pass", Kind::Kwok, unit_tests)
+        .test("its_alerts_fire_when_they_should", Kind::Kwok, alerts)
         .test("its_objects_fit_the_schemas_of_the_api_server", Kind::Kwok, conform)
         .run()
 }
@@ -101,6 +102,51 @@ async fn unit_tests() -> Result<()> {
     let tests = said.lines().find_map(|line| line.strip_prefix("Tests:"));
     let none = tests.is_none_or(|tests| tests.trim().starts_with('0'));
     ensure!(!none, "no test was run: {said}");
+    Ok(())
+}
+
+/// Prometheus' own checks of the rules, and that what the chart renders is what was checked.
+async fn alerts() -> Result<()> {
+    let file = folder().join("files/alerts.yaml");
+    let lint = [
+        "check".as_ref(),
+        "rules".as_ref(),
+        "--lint=all".as_ref(),
+        "--lint-fatal".as_ref(),
+        file.as_os_str(),
+    ];
+    run(Tool::Promtool, &lint).await?;
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/alerts.yaml");
+    run(Tool::Promtool, &["test".as_ref(), "rules".as_ref(), tests.as_os_str()]).await?;
+    let alerts: Value = serde_saphyr::from_str(&fs::read_to_string(&file)?)?;
+    let tested = fs::read_to_string(&tests)?;
+    for rule in alerts["groups"][0]["rules"].as_array().context("no rules")? {
+        let name = rule["alert"].as_str().context("a rule without a name")?;
+        let [quiet, fires] = [format!("{name}}}"), format!("{name}\n        exp_alerts:")];
+        ensure!(
+            tested.contains(&quiet) && tested.contains(&fires),
+            "{name} is not seen to fire and not to"
+        );
+    }
+    let rendered = render(
+        Tool::Helm4,
+        "{prometheusRule: {enabled: true}, grafanaDashboard: {enabled: true}}",
+    )
+    .await?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered)?;
+    let of = |kind: &str| {
+        documents
+            .iter()
+            .rfind(|d| d["kind"] == kind && d["data"]["config.yaml"].is_null())
+    };
+    ensure!(
+        of("PrometheusRule").context("no rule")?["spec"] == alerts,
+        "the chart renders other rules"
+    );
+    let dashboard = of("ConfigMap").context("no dashboard")?["data"]["llm-operator.json"].clone();
+    let dashboard: Value = serde_json::from_str(dashboard.as_str().context("no text")?)?;
+    let file: Value = serde_json::from_str(&fs::read_to_string(folder().join("files/dashboard.json"))?)?;
+    ensure!(dashboard == file, "the chart renders another dashboard");
     Ok(())
 }
 

@@ -29,6 +29,7 @@ pub enum Tool {
     CertManager,
     Versitygw,
     Traefik,
+    Promtool,
 }
 
 /// How a tool is made.
@@ -45,6 +46,8 @@ pub(super) struct Recipe {
     pub seconds: u64,
     /// What the linker sets, in place of nothing.
     ldflags: &'static str,
+    /// What is left out of the build.
+    tags: &'static str,
 }
 
 impl Recipe {
@@ -56,6 +59,7 @@ impl Recipe {
             origin: None,
             seconds,
             ldflags: "-ldflags=-s -w",
+            tags: "",
         }
     }
 
@@ -67,9 +71,11 @@ impl Recipe {
     }
 
     /// The flags of `go build`.
-    pub fn build_flags(&self) -> [&'static str; 3] {
+    pub fn build_flags(&self) -> Vec<&'static str> {
         // Stamping a version control state would make the binary depend on the clone it is built in.
-        ["-trimpath", "-buildvcs=false", self.ldflags]
+        let mut flags = vec!["-trimpath", "-buildvcs=false", self.ldflags];
+        flags.extend(Some(self.tags).filter(|tags| !tags.is_empty()));
+        flags
     }
 }
 
@@ -102,6 +108,7 @@ impl Tool {
         Tool::CertManager,
         Tool::Versitygw,
         Tool::Traefik,
+        Tool::Promtool,
     ];
 
     /// The name on the command line and in the cache.
@@ -155,6 +162,17 @@ impl Tool {
             .from("github.com/versity/versitygw"),
             Tool::Traefik => Recipe::new("traefik", "traefik", "github.com/traefik/traefik/v3/cmd/traefik", 330)
                 .from("github.com/traefik/traefik/v3"),
+            Tool::Promtool => Recipe {
+                // Without what finds servers in a dozen clouds: rules need none of it.
+                tags: "-tags=remove_all_sd",
+                ..Recipe::new(
+                    "promtool",
+                    "promtool",
+                    "github.com/prometheus/prometheus/cmd/promtool",
+                    150,
+                )
+                .from("github.com/prometheus/prometheus")
+            },
             Tool::LocalPathProvisioner => Recipe::new(
                 "local-path-provisioner",
                 "local-path-provisioner",
