@@ -44,11 +44,6 @@ pub(super) async fn picture(client: &Client, namespace: Option<&str>) -> anyhow:
     let first = deployments.as_ref().ok().and_then(|all| all.first());
     let installation = Installation::of(first, namespace.unwrap_or(NAMESPACE))?;
     let place = installation.namespace().to_owned();
-    let settings = Api::namespaced(client.clone(), &place)
-        .get_opt(&installation.settings)
-        .await;
-    let settings = settings.map_err(said);
-    let legacy = super::judge::legacy(&settings).unwrap_or(true);
     let pods: Answer<Vec<Pod>> = listed(Api::namespaced(client.clone(), &place), OPERATOR).await;
     let names: Vec<String> = pods
         .iter()
@@ -66,7 +61,7 @@ pub(super) async fn picture(client: &Client, namespace: Option<&str>) -> anyhow:
         mutating: found(Api::all(client.clone()), &installation.mutating).await,
         validating: found(Api::all(client.clone()), &installation.validating).await,
         secret: found(Api::namespaced(client.clone(), &place), &installation.secret).await,
-        rights: rights(client, &installation, legacy).await,
+        rights: rights(client, &installation).await,
         own: own(client, &tried).await,
         trial: trial(client, tried).await,
         classes: listed(Api::all(client.clone()), "").await,
@@ -75,7 +70,6 @@ pub(super) async fn picture(client: &Client, namespace: Option<&str>) -> anyhow:
         installation,
         deployments,
         pods,
-        settings,
     })
 }
 
@@ -171,9 +165,9 @@ async fn own(client: &Client, namespace: &str) -> Answer<bool> {
     may(client, attributes, None).await
 }
 
-async fn rights(client: &Client, installation: &Installation, legacy: bool) -> Vec<Right> {
+async fn rights(client: &Client, installation: &Installation) -> Vec<Right> {
     let user = installation.user();
-    let needs = stream::iter(needs(installation, legacy));
+    let needs = stream::iter(needs(installation));
     let asked = needs.map(|need| {
         let user = user.clone();
         async move {

@@ -1,5 +1,6 @@
 //! The names of an installation, as the arguments of its Deployment say them.
 
+use crate::base::settings::Settings;
 use crate::cli::run;
 use crate::pki::Service;
 use anyhow::Context;
@@ -9,6 +10,9 @@ use kube::ResourceExt;
 
 /// The namespace of the documents.
 pub(super) const NAMESPACE: &str = "llm-operator-system";
+
+/// The annotation of the pods that holds the settings file.
+const SETTINGS: &str = "llm.geeper.io/settings";
 
 /// Who keeps the certificate of the webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +32,8 @@ pub(super) struct Installation {
     pub deployment: String,
     /// The ServiceAccount.
     pub account: String,
-    /// The ConfigMap of the settings.
-    pub settings: String,
+    /// Whether the older names of LMDeployment are looked after.
+    pub legacy: bool,
     /// The Service of the webhooks; its namespace is the operator's.
     pub service: Service,
     /// The Lease.
@@ -38,6 +42,8 @@ pub(super) struct Installation {
     pub secret: String,
     /// Who keeps it.
     pub keeper: Keeper,
+    /// Whether the operator tells the API server whom to trust.
+    pub injects: bool,
     /// The mutating configuration.
     pub mutating: String,
     /// The validating configuration.
@@ -65,12 +71,13 @@ impl Installation {
         Ok(Self {
             deployment: name.unwrap_or_else(|| "llm-operator-controller-manager".into()),
             account: account.unwrap_or_else(|| "llm-operator".into()),
-            settings: settings(pod).unwrap_or_else(|| "llm-operator-config".into()),
+            legacy: settings(deployment).unwrap_or_default().kinds.legacy_names,
             service: Service {
                 name: args.service_name,
                 namespace,
             },
             lease: args.lease,
+            injects: args.inject_ca,
             keeper: match args.certificate_secret {
                 Some(_) => Keeper::Other,
                 None => Keeper::Operator,
@@ -113,10 +120,11 @@ fn arguments(pod: Option<&PodSpec>, namespace: &str) -> Vec<String> {
     after.map(|word| word.replace("$(POD_NAMESPACE)", namespace)).collect()
 }
 
-fn settings(pod: Option<&PodSpec>) -> Option<String> {
-    let volumes = pod?.volumes.as_deref()?;
-    let config = volumes.iter().find(|volume| volume.name == "config")?;
-    Some(config.config_map.as_ref()?.name.clone())
+/// What the chart has put beside the container.
+fn settings(deployment: Option<&Deployment>) -> Option<Settings> {
+    let pod = deployment?.spec.as_ref()?.template.metadata.as_ref()?;
+    let text = pod.annotations.as_ref()?.get(SETTINGS)?;
+    serde_saphyr::from_str(text).ok()
 }
 
 #[cfg(test)]
@@ -128,8 +136,8 @@ mod tests {
     fn names_are_those_of_the_arguments() {
         let deployment = json!({"metadata": {"name": "mine-controller-manager", "namespace": "ml",
             "labels": {"app.kubernetes.io/instance": "mine"}},
-            "spec": {"selector": {}, "template": {"spec": {"serviceAccountName": "robot",
-            "volumes": [{"name": "config", "configMap": {"name": "mine-config"}}],
+            "spec": {"selector": {}, "template": {"metadata": {"annotations": {SETTINGS: "kinds: {legacyNames: false}"}},
+            "spec": {"serviceAccountName": "robot",
             "containers": [{"name": "manager", "args": ["run", "--namespace=$(POD_NAMESPACE)", "--service-name=mine-webhook",
                 "--certificate-secret=mine-tls", "--inject-ca=false", "--lease=mine-leader", "--mutating-webhook=ml-mine-mutating",
                 "--validating-webhook=ml-mine-validating", "--watch-namespace=a", "--watch-namespace=b", "--from-the-future=1"]}]}}}});
@@ -137,11 +145,9 @@ mod tests {
         let found = Installation::of(Some(&deployment), "elsewhere").unwrap();
         assert_eq!(found.namespace(), "ml");
         assert_eq!((found.release.as_str(), found.account.as_str()), ("mine", "robot"));
-        assert_eq!(
-            (found.settings.as_str(), found.lease.as_str()),
-            ("mine-config", "mine-leader")
-        );
+        assert_eq!((found.lease.as_str(), found.legacy), ("mine-leader", false));
         assert_eq!((found.secret.as_str(), found.keeper), ("mine-tls", Keeper::Other));
+        assert!(!found.injects, "the chart tells the API server whom to trust");
         assert_eq!(
             (found.mutating.as_str(), found.validating.as_str()),
             ("ml-mine-mutating", "ml-mine-validating")

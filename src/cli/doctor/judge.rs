@@ -8,10 +8,8 @@ mod rights;
 mod webhooks;
 
 use super::finding::Finding;
-use super::picture::{Answer, Picture};
-use crate::base::settings::Settings;
+use super::picture::Picture;
 use crate::kind::Form;
-use k8s_openapi::api::core::v1::ConfigMap;
 
 /// Every finding, part by part.
 pub(super) fn judge(picture: &Picture) -> Vec<Finding> {
@@ -34,13 +32,6 @@ pub(super) fn judge(picture: &Picture) -> Vec<Finding> {
 /// The name of the definition of a kind.
 pub(super) fn definition_name(form: &Form) -> String {
     format!("{}.{}", form.plural, form.group)
-}
-
-/// Whether the operator looks after the older names of LMDeployment; `None` where its settings cannot be seen.
-pub(super) fn legacy(settings: &Answer<Option<ConfigMap>>) -> Option<bool> {
-    let text = settings.as_ref().ok()?.as_ref()?.data.as_ref()?.get("config.yaml")?;
-    let settings: Settings = serde_saphyr::from_str(text).ok()?;
-    Some(settings.kinds.legacy_names)
 }
 
 #[cfg(test)]

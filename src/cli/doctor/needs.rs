@@ -1,6 +1,6 @@
 //! The rights that the operator needs, which are those of the chart.
 
-use super::installation::Installation;
+use super::installation::{Installation, Keeper};
 use crate::base::object::STACKS;
 use crate::kind;
 
@@ -19,7 +19,7 @@ pub(super) struct Need {
     pub name: Option<String>,
 }
 
-const READ: [&str; 3] = ["get", "list", "watch"];
+const WATCH: &[&str] = &["list", "watch"];
 const KEEP: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 /// Kinds that stacks are made of.
@@ -41,15 +41,15 @@ const KEPT: [(&str, &[&str]); 6] = [
     ("gateway.networking.k8s.io", &["httproutes"]),
 ];
 
-/// All of them; `legacy` says whether the older names of LMDeployment are looked after.
-pub(super) fn needs(installation: &Installation, legacy: bool) -> Vec<Need> {
+/// All of them.
+pub(super) fn needs(installation: &Installation) -> Vec<Need> {
     let places: Vec<Option<String>> = match installation.watched.as_slice() {
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
     };
     let workload = places.iter().flat_map(|place| {
         let place = place.clone();
-        workload(legacy).into_iter().map(move |need| Need {
+        workload(installation.legacy).into_iter().map(move |need| Need {
             namespace: place.clone(),
             ..need
         })
@@ -102,19 +102,32 @@ fn own(installation: &Installation) -> Vec<Need> {
         ..need
     };
     let lease = Some(installation.lease.as_str());
-    vec![
-        inside(need("", "secrets", &READ), Some(&installation.secret)),
+    let secret: &[&str] = match installation.keeper {
+        Keeper::Operator => &["get", "list", "watch", "update"],
+        Keeper::Other => WATCH,
+    };
+    let mut all = vec![
+        inside(need("", "secrets", secret), Some(&installation.secret)),
         inside(need("coordination.k8s.io", "leases", &["get", "update"]), lease),
         inside(need("coordination.k8s.io", "leases", &["create"]), None),
         inside(need("events.k8s.io", "events", &["create", "patch"]), None),
-    ]
+    ];
+    if installation.keeper == Keeper::Operator {
+        all.push(inside(need("", "secrets", &["create"]), None));
+    }
+    all
 }
 
 /// What it takes of the cluster.
 fn cluster(installation: &Installation) -> Vec<Need> {
+    let verbs: &[&str] = match (installation.keeper, installation.injects) {
+        (Keeper::Operator, _) => &["get", "list", "watch", "patch"],
+        (Keeper::Other, true) => &["list", "watch", "patch"],
+        (Keeper::Other, false) => WATCH,
+    };
     let named = |resource, name: &str| Need {
         name: Some(name.into()),
-        ..need("admissionregistration.k8s.io", resource, &READ)
+        ..need("admissionregistration.k8s.io", resource, verbs)
     };
     vec![
         named("mutatingwebhookconfigurations", &installation.mutating),
@@ -206,7 +219,7 @@ mod tests {
     fn with_a_list_of_namespaces_every_one_of_them_is_asked_about() {
         let mut installation = Installation::of(None, "ops").unwrap();
         installation.watched = vec!["a".into(), "b".into()];
-        let places: BTreeSet<Option<String>> = needs(&installation, true)
+        let places: BTreeSet<Option<String>> = needs(&installation)
             .into_iter()
             .filter(|need| need.resource == "pods")
             .map(|need| need.namespace)

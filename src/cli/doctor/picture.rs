@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::collections::BTreeSet;
@@ -37,8 +37,6 @@ pub(super) struct Picture {
     pub pods: Answer<Vec<Pod>>,
     /// What each pod measures of itself, by its name.
     pub metrics: Vec<(String, Answer<String>)>,
-    /// Its settings.
-    pub settings: Answer<Option<ConfigMap>>,
     /// The Lease.
     pub lease: Answer<Option<Lease>>,
     /// Our definitions, by their names.

@@ -37,7 +37,7 @@ pub(super) fn findings(picture: &Picture) -> Vec<Finding> {
 fn missing(name: &str, form: &Form, picture: &Picture) -> Finding {
     let object = format!("CustomResourceDefinition {name}");
     let older = STACKS.contains(&form.kind) && form.kind != STACKS[0];
-    if older && super::legacy(&picture.settings) != Some(true) {
+    if older && !picture.installation.legacy {
         return Finding::note(
             PART,
             object,

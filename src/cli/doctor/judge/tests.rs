@@ -71,7 +71,7 @@ fn healthy() -> Picture {
     let book = Book::opened(authority, 1, &[], now(), &Terms::default());
     let secret = secret::write(None, &installation.secret, &installation.service, &book);
     let definition = |(name, crd): &(String, CustomResourceDefinition)| (name.clone(), Ok(Some(crd.clone())));
-    let rights = needs(&installation, true).into_iter();
+    let rights = needs(&installation).into_iter();
     Picture {
         now: now(),
         server: "v1.37.0".into(),
@@ -82,9 +82,6 @@ fn healthy() -> Picture {
         )]),
         pods: Ok(vec![]),
         metrics: vec![("one".into(), Ok(metrics(now() + SignedDuration::from_hours(100))))],
-        settings: Ok(Some(read(
-            json!({"data": {"config.yaml": "kinds: {legacyNames: true}"}}),
-        ))),
         lease: Ok(Some(read(
             json!({"spec": {"holderIdentity": "one", "renewTime": "2025-12-31T23:59:55.000000Z"}}),
         ))),
@@ -302,9 +299,7 @@ mod definitions {
     #[test]
     fn an_older_name_may_be_left_out_on_purpose() {
         let change = |p: &mut Picture| {
-            p.settings = Ok(Some(read(
-                json!({"data": {"config.yaml": "kinds: {legacyNames: false}"}}),
-            )));
+            p.installation.legacy = false;
             p.definitions[1].1 = Ok(None);
         };
         note(change, "definitions", "ollamadeployments.llm.geeper.io: is not there");
