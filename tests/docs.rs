@@ -75,6 +75,51 @@ fn every_image_that_can_be_started_is_listed() {
     }
 }
 
+/// What a command prints in that form.
+fn printed(command: &str, form: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_llm-operator"))
+        .arg(command)
+        .args(if command == "crd" {
+            vec![]
+        } else {
+            vec!["-f", "examples/minimal.yaml"]
+        })
+        .args(["--output", form])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{command}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains('\x1b'), "colours are for terminals: {text}");
+    text
+}
+
+#[test]
+fn programs_read_what_people_read() {
+    for command in ["crd", "render", "validate"] {
+        let json: serde_json::Value = serde_json::from_str(&printed(command, "json")).unwrap();
+        let yaml: Vec<serde_json::Value> = serde_saphyr::from_multiple(&printed(command, "yaml")).unwrap();
+        let items = if command == "validate" {
+            yaml[0].clone()
+        } else {
+            yaml.into()
+        };
+        let of_json = if command == "validate" { &json } else { &json["items"] };
+        assert_eq!(of_json, &items, "{command}");
+        let lines = printed(command, "table").lines().count();
+        let expected = if command == "validate" {
+            1
+        } else {
+            items.as_array().unwrap().len() + 1
+        };
+        assert_eq!(lines, expected, "{command}");
+    }
+}
+
 #[test]
 fn every_make_target_exists() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();

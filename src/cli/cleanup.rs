@@ -1,11 +1,13 @@
 //! Takes our finalizers off every object, for when no operator runs any more that would do it.
 
+use crate::cli::output::{self, Form, Output};
 use crate::controller::FINALIZERS;
-use crate::kind::{self, Form};
+use crate::kind;
 use anyhow::Context;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, ResourceExt};
+use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -18,6 +20,8 @@ pub(super) struct Args {
     /// Do it; without this, the objects are listed and left as they are, with exit status 1 where there are any.
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Releases every object, and names each; without consent it only names them.
@@ -30,52 +34,84 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .block_on(clean(args))
 }
 
+/// An object, and what became of its finalizers.
+#[derive(Serialize)]
+struct Entry {
+    kind: String,
+    namespace: String,
+    name: String,
+    finalizers: Vec<String>,
+    /// What was done: `nothing`, `released`, or `gone meanwhile`.
+    done: &'static str,
+}
+
 async fn clean(args: &Args) -> anyhow::Result<ExitCode> {
     let client = Client::try_default().await.context("no way to the API server")?;
     let mut held = vec![];
     for form in kind::all() {
         held.extend(held_of(&client, &form, &args.namespaces).await?);
     }
-    if held.is_empty() {
-        println!("no object has a finalizer of the operator; nothing to do");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut released = 0;
+    let mut entries = vec![];
     for (resource, object) in &held {
-        let title = format!(
-            "{} {}/{}",
-            resource.kind,
-            object.namespace().unwrap_or_default(),
-            object.name_any()
-        );
-        if !args.yes {
-            println!("{title}: {}", ours(object).join(", "));
-        } else if release(&client, resource, object)
-            .await
-            .with_context(|| format!("cannot release {title}"))?
-        {
-            released += 1;
-            println!("{title}: released");
-        } else {
-            println!("{title}: gone meanwhile");
+        let mut entry = Entry {
+            kind: resource.kind.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            finalizers: ours(object).into_iter().map(str::to_owned).collect(),
+            done: "nothing",
+        };
+        if args.yes {
+            let released = release(&client, resource, object).await;
+            let title = format!("{} {}/{}", entry.kind, entry.namespace, entry.name);
+            let released = released.with_context(|| format!("cannot release {title}"))?;
+            entry.done = if released { "released" } else { "gone meanwhile" };
         }
+        if args.output.form == Form::Table {
+            speak(&entry);
+        }
+        entries.push(entry);
     }
-    if args.yes {
-        println!("finalizers taken off {released} objects; models stay on their servers");
-        return Ok(ExitCode::SUCCESS);
+    if args.output.form == Form::Table {
+        println!("{}", summary(&entries, args.yes));
+    } else {
+        output::print(&output::document(&entries, args.output.form)?)?;
     }
-    println!(
+    Ok(if args.yes || entries.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// At once, since the next one may fail.
+fn speak(entry: &Entry) {
+    let title = format!("{} {}/{}", entry.kind, entry.namespace, entry.name);
+    if entry.done == "nothing" {
+        println!("{title}: {}", entry.finalizers.join(", "));
+    } else {
+        println!("{title}: {}", entry.done);
+    }
+}
+
+fn summary(entries: &[Entry], yes: bool) -> String {
+    if entries.is_empty() {
+        return "no object has a finalizer of the operator; nothing to do".into();
+    }
+    if yes {
+        let released = entries.iter().filter(|entry| entry.done == "released").count();
+        return format!("finalizers taken off {released} objects; models stay on their servers");
+    }
+    format!(
         "{} objects have finalizers of the operator; nothing was changed. Where no operator runs any more, --yes takes them \
          off; where one does, delete the objects, and it lets them go by itself",
-        held.len()
-    );
-    Ok(ExitCode::FAILURE)
+        entries.len()
+    )
 }
 
 /// The objects of a kind that have a finalizer of ours.
 async fn held_of(
     client: &Client,
-    form: &Form,
+    form: &kind::Form,
     namespaces: &[String],
 ) -> anyhow::Result<Vec<(ApiResource, DynamicObject)>> {
     let resource = form.resource();

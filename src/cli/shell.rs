@@ -40,7 +40,8 @@ pub(super) fn manual(args: &Page, mut command: Command) -> anyhow::Result<ExitCo
         }
     };
     let mut page = vec![];
-    clap_mangen::Man::new(shown).render(&mut page)?;
+    let source = concat!("llm-operator ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(shown).source(source).render(&mut page)?;
     output::print(&String::from_utf8(page)?)?;
     Ok(ExitCode::SUCCESS)
 }

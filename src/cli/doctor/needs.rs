@@ -2,7 +2,7 @@
 
 use super::installation::{Installation, Keeper};
 use crate::base::object::STACKS;
-use crate::kind;
+use crate::kind::{self, Form};
 
 /// Verbs on one kind of object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,8 @@ pub(super) struct Need {
     pub name: Option<String>,
 }
 
-const WATCH: &[&str] = &["list", "watch"];
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WATCH: [&str; 2] = ["list", "watch"];
 const KEEP: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 /// Kinds that stacks are made of.
@@ -72,7 +73,7 @@ fn workload(legacy: bool) -> Vec<Need> {
     let mut all = vec![];
     for form in kind::all() {
         let stack = STACKS.contains(&form.kind);
-        if stack && form.kind != STACKS[0] && !legacy {
+        if !looked_after(&form, legacy) {
             continue;
         }
         let main: &[&str] = if stack {
@@ -96,43 +97,56 @@ fn workload(legacy: bool) -> Vec<Need> {
 
 /// What it takes in its own namespace.
 fn own(installation: &Installation) -> Vec<Need> {
-    let inside = |need: Need, name: Option<&str>| Need {
+    let lease = Some(installation.lease.as_str());
+    let secret = Some(installation.secret.as_str());
+    let mut all = vec![
+        (need("", "secrets", &WATCH), secret),
+        (need("coordination.k8s.io", "leases", &["get", "update"]), lease),
+        (need("coordination.k8s.io", "leases", &["create"]), None),
+        (need("events.k8s.io", "events", &["create", "patch"]), None),
+    ];
+    if installation.keeper == Keeper::Operator {
+        all.push((need("", "secrets", &["get", "update"]), secret));
+        all.push((need("", "secrets", &["create"]), None));
+    }
+    let inside = |(need, name): (Need, Option<&str>)| Need {
         namespace: Some(installation.namespace().into()),
         name: name.map(str::to_owned),
         ..need
     };
-    let lease = Some(installation.lease.as_str());
-    let secret: &[&str] = match installation.keeper {
-        Keeper::Operator => &["get", "list", "watch", "update"],
-        Keeper::Other => WATCH,
-    };
-    let mut all = vec![
-        inside(need("", "secrets", secret), Some(&installation.secret)),
-        inside(need("coordination.k8s.io", "leases", &["get", "update"]), lease),
-        inside(need("coordination.k8s.io", "leases", &["create"]), None),
-        inside(need("events.k8s.io", "events", &["create", "patch"]), None),
-    ];
-    if installation.keeper == Keeper::Operator {
-        all.push(inside(need("", "secrets", &["create"]), None));
-    }
-    all
+    all.into_iter().map(inside).collect()
 }
 
 /// What it takes of the cluster.
 fn cluster(installation: &Installation) -> Vec<Need> {
-    let verbs: &[&str] = match (installation.keeper, installation.injects) {
-        (Keeper::Operator, _) => &["get", "list", "watch", "patch"],
-        (Keeper::Other, true) => &["list", "watch", "patch"],
-        (Keeper::Other, false) => WATCH,
-    };
-    let named = |resource, name: &str| Need {
+    let named = |group, resource, verbs: &[&'static str], name: &str| Need {
         name: Some(name.into()),
-        ..need("admissionregistration.k8s.io", resource, verbs)
+        ..need(group, resource, verbs)
     };
-    vec![
-        named("mutatingwebhookconfigurations", &installation.mutating),
-        named("validatingwebhookconfigurations", &installation.validating),
-    ]
+    let definition =
+        |verbs: &[&'static str], name: &str| named("apiextensions.k8s.io", "customresourcedefinitions", verbs, name);
+    let mut all = vec![definition(&READ, "httproutes.gateway.networking.k8s.io")];
+    let ours = kind::all()
+        .into_iter()
+        .filter(|form| looked_after(form, installation.legacy));
+    all.extend(ours.map(|form| definition(&["get"], &super::judge::definition_name(&form))));
+    for (resource, name) in [
+        ("mutatingwebhookconfigurations", &installation.mutating),
+        ("validatingwebhookconfigurations", &installation.validating),
+    ] {
+        let verbs: &[&str] = match (installation.keeper, installation.injects) {
+            (Keeper::Operator, _) => &["get", "list", "watch", "patch"],
+            (Keeper::Other, true) => &["list", "watch", "patch"],
+            (Keeper::Other, false) => &WATCH,
+        };
+        all.push(named("admissionregistration.k8s.io", resource, verbs, name));
+    }
+    all
+}
+
+/// The older names of LMDeployment are, where the installation says so.
+fn looked_after(form: &Form, legacy: bool) -> bool {
+    legacy || form.kind == STACKS[0] || !STACKS.contains(&form.kind)
 }
 
 #[cfg(test)]
@@ -213,6 +227,20 @@ mod tests {
             all.iter()
                 .any(|need| need.group == "apps" && need.resource == "deployments")
         );
+    }
+
+    #[test]
+    fn who_keeps_the_certificate_must_be_able_to_write_it() {
+        let mut installation = Installation::of(None, "ops").unwrap();
+        let may_patch = |installation: &Installation| {
+            let all = needs(installation, true);
+            let writes =
+                |need: &&Need| need.resource.ends_with("webhookconfigurations") && need.verbs.contains(&"patch");
+            all.iter().filter(writes).count()
+        };
+        assert_eq!(may_patch(&installation), 2);
+        installation.keeper = Keeper::Other;
+        assert_eq!(may_patch(&installation), 0);
     }
 
     #[test]
