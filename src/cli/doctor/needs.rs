@@ -230,17 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_the_certificate_must_be_able_to_write_it() {
+    fn who_says_whom_to_trust_must_be_able_to_write_it() {
         let mut installation = Installation::of(None, "ops").unwrap();
         let may_patch = |installation: &Installation| {
-            let all = needs(installation, true);
+            let all = needs(installation);
             let writes =
                 |need: &&Need| need.resource.ends_with("webhookconfigurations") && need.verbs.contains(&"patch");
             all.iter().filter(writes).count()
         };
         assert_eq!(may_patch(&installation), 2);
-        installation.keeper = Keeper::Other;
-        assert_eq!(may_patch(&installation), 0);
+        (installation.keeper, installation.injects) = (Keeper::Other, true);
+        assert_eq!(may_patch(&installation), 2);
+        installation.injects = false;
+        assert_eq!(may_patch(&installation), 0, "who keeps it says also whom to trust");
     }
 
     #[test]
