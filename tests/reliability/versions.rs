@@ -87,7 +87,7 @@ async fn uninstall(scene: &Scene, helm: Helm) -> Result<()> {
 /// is settled by who else hears of the Lease.
 async fn side_by_side(scene: &Scene, helm: Helm, row: &str) -> Result<()> {
     let what = "a rollout held when one pod of the new version has joined two of the older; each version leads in turn";
-    let held = async || {
+    let turns = async || {
         let before = images(scene).await?;
         start_upgrade(scene, helm).await?;
         let newer = hold(scene, &before).await?;
@@ -109,7 +109,7 @@ async fn side_by_side(scene: &Scene, helm: Helm, row: &str) -> Result<()> {
         let status = ["-n", NAMESPACE, "rollout", "status", DEPLOYMENT, "--timeout=120s"];
         scene.kubectl(&status).await.map(drop)
     };
-    scene.during(row, what, Bound::Never, held).await
+    scene.during(row, what, Bound::Never, turns).await
 }
 
 /// For how long a version leads.
