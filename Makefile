@@ -31,7 +31,8 @@ endif
 endif
 
 TARGET_DIR = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-PROGRAMS = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)debug
+PROFILES = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)
+PROGRAMS = $(PROFILES)debug
 CLUSTER = $(PROGRAMS)/cluster
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-operator
 CARGO_DENY_VERSION := 0.20.2
@@ -90,8 +91,14 @@ lint: ## Check format, lints, licences and the chart
 chart-test: ## Test the chart: Helm 3 and 4, its schema, its unit tests, its objects
 	cargo test --package cluster --test chart
 
-bench: ## Measure the handler of admission and the making of objects
-	cargo bench --package llm-operator --bench handlers
+bench: ## Measure everything and write docs/performance.md (20 min; ARGS=--only=admission: a part; ARGS=--short: a try)
+	@echo "building the operator as it is shipped, and the benchmarks (the first time takes about 15 min)"
+	@$(MAKE) --no-print-directory dist
+	@cargo build --quiet --locked --profile bench --workspace --bins --bench handlers
+	@rm -rf $(TARGET_DIR)/criterion/handlers
+	cargo bench --quiet --locked --workspace --bench handlers -- --quiet
+	$(PROFILES)release/cluster --name bench bench --operator $(SHIPPED) \
+		--criterion $(TARGET_DIR)/criterion $(ARGS)
 
 tools: programs ## Build the tools that the tests use, once per version and user
 	@$(CLUSTER) tools --tests

@@ -15,7 +15,7 @@ use crate::state::{Kind, State};
 use crate::text::last_lines;
 use crate::tools::{self, Tool};
 use crate::up::{self, Options};
-use crate::{demo, down, enter, generate, init, keeper, load, registry, with};
+use crate::{bench, demo, down, enter, generate, init, keeper, load, registry, with};
 
 /// Starts, uses and stops real Kubernetes clusters for tests and demonstrations.
 #[derive(Debug, Parser)]
@@ -83,10 +83,14 @@ enum Command {
     Demo(demo::Options),
     /// Remove what the demonstration made.
     DemoDown(demo::DownOptions),
+    /// Measure the operator, and write docs/performance.md.
+    Bench(bench::Options),
     /// Write the chart's files that are generated from its values.
     Generate,
     /// Serve models to Ollama servers of the tests.
     Registry(registry::Options),
+    #[command(name = "__load", hide = true)]
+    BenchLoad,
     #[command(name = "__keeper", hide = true)]
     Keeper,
     #[command(name = "__init", hide = true)]
@@ -125,6 +129,8 @@ impl Cli {
             Command::With { command } => return runtime()?.block_on(with::with(&state, &command)),
             Command::Demo(options) => runtime()?.block_on(demo::demo(options))?,
             Command::DemoDown(options) => runtime()?.block_on(demo::down(options))?,
+            Command::Bench(options) => runtime()?.block_on(bench::bench(&self.name, options))?,
+            Command::BenchLoad => bench::generator::run()?,
             Command::Generate => generate::generate()?,
             Command::Registry(options) => runtime()?.block_on(registry::serve(options))?,
             Command::Keeper => keeper::run(&state)?,

@@ -1,5 +1,6 @@
 //! Real Kubernetes clusters for tests and the demo.
 
+pub mod bench;
 mod cgroup;
 pub mod chart;
 pub mod cli;
