@@ -6,6 +6,9 @@ use cluster::gguf::Model;
 use cluster::registry::{Registry, Running};
 use cluster::test::until;
 use cluster::tools::{self, Tool};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use llm_operator::base::endpoint::ServerUrl;
 use llm_operator::base::model::ModelName;
 use llm_operator::base::seen::{ModelState, Replica};
@@ -20,6 +23,8 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -34,6 +39,8 @@ struct Ollama {
     port: u16,
     process: Child,
     starts: i64,
+    /// Where it is reached, when not directly.
+    front: Option<u16>,
 }
 
 impl Drop for Ollama {
@@ -56,6 +63,7 @@ impl Ollama {
             port,
             process,
             starts: 0,
+            front: None,
         }
     }
 
@@ -67,7 +75,7 @@ impl Ollama {
     }
 
     fn address(&self) -> Address {
-        let url = format!("http://127.0.0.1:{}", self.port);
+        let url = format!("http://127.0.0.1:{}", self.front.unwrap_or(self.port));
         Address {
             id: url.clone(),
             pod: "server".into(),
@@ -102,6 +110,10 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::asking_every(1).await
+    }
+
+    async fn asking_every(verify_seconds: u64) -> Self {
         let registry = Registry::default();
         registry
             .add(
@@ -112,7 +124,7 @@ impl Stage {
         let registry = registry.start_local().await.unwrap();
         let ollama = Ollama::start();
         let bounds = Models {
-            verify_seconds: 1,
+            verify_seconds,
             ..Models::default()
         };
         let (news, mut heard) = mpsc::unbounded_channel();
@@ -209,4 +221,53 @@ async fn a_model_is_brought_again_and_goes_with_its_object() {
     let quiet = async || Ok(stage.end().is_empty().then_some(()));
     until("nothing is left", LIMIT, quiet).await.unwrap();
     assert!(stage.sent() < sent + SIZE / 2, "the pull went on");
+}
+
+/// A way to a server on which its list of models is empty for the first questions after a pull, as right after another
+/// process has written to the same files.
+async fn forgetful(upstream: u16, questions: usize) -> u16 {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let left = Arc::new(AtomicUsize::new(questions));
+    let pulled = Arc::new(AtomicBool::new(false));
+    let http = client::http().unwrap();
+    let service = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let (left, pulled, http) = (Arc::clone(&left), Arc::clone(&pulled), http.clone());
+        async move {
+            let path = request.uri().path().to_string();
+            let forgets = |n: usize| n.checked_sub(1);
+            if path == "/api/tags" && pulled.load(Relaxed) && left.fetch_update(Relaxed, Relaxed, forgets).is_ok() {
+                return axum::response::Response::new(r#"{"models": []}"#.into());
+            }
+            pulled.fetch_or(path == "/api/pull", Relaxed);
+            let method = request.method().clone();
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            let url = format!("http://127.0.0.1:{upstream}{path}");
+            let answer = http.request(method, url).body(body).send().await.unwrap();
+            let status = answer.status();
+            let body = axum::body::Body::from_stream(answer.bytes_stream());
+            axum::response::Response::builder().status(status).body(body).unwrap()
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            tokio::spawn(connection);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_listed_after_its_pull_is_not_waited_for_in_silence() {
+    // Nobody asks again by the clock within this test.
+    let mut stage = Stage::asking_every(3600).await;
+    stage.ollama.front = Some(forgetful(stage.ollama.port, 1).await);
+    let told = stage.until("somebody is told", |r| r.failure.is_some()).await;
+    let message = told.failure.unwrap().message;
+    assert!(message.contains("does not list the model"), "{message}");
+    stage
+        .until("the model is there", |r| r.state == ModelState::Ready)
+        .await;
 }

@@ -150,6 +150,11 @@ impl Known {
         }
     }
 
+    /// It has answered the last time that it was asked.
+    pub(super) fn has_told(&self) -> bool {
+        matches!(self.stock, Stock::Known(_))
+    }
+
     /// Keys of the models that it has.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         let stock = match &self.stock {

@@ -132,14 +132,22 @@ impl Fleet {
         server.pull(&model.short(), order.insecure, tell).await
     }
 
-    /// A digest that is not the expected one is a failure, however well it arrived.
+    /// A digest that is not the expected one is a failure, however well it arrived; and so is a model that the server
+    /// does not list.
     fn expected(&self, id: &str, order: &Order) -> Result<(), Failure> {
         let state = self.lock();
         let Some(known) = state.servers.get(id) else {
             return Ok(());
         };
-        let mismatch = known.held(&order.key()).and_then(|held| order.wish.mismatch(held));
-        mismatch.map_or(Ok(()), Err)
+        match known.held(&order.key()) {
+            Some(held) => order.wish.mismatch(held).map_or(Ok(()), Err),
+            None if known.has_told() => Err(Failure {
+                reason: Reason::PullFailed,
+                message: "Ollama says that the pull has succeeded, and does not list the model; it is tried again"
+                    .into(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn finish(self: &Arc<Self>, id: &str, order: &Order, result: Result<(), Failure>, changed: bool) {
