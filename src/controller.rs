@@ -96,9 +96,20 @@ struct Context {
     resync: Duration,
     metrics: metrics::Reconciles,
     models: Metrics,
+    /// Cancelled when the operator is to end.
+    stop: CancellationToken,
 }
 
 impl Context {
+    /// Returns when every store has listed what there is, or false when the operator ends before: the watches end with it,
+    /// and what they have not listed by then they never list.
+    async fn complete(&self) -> bool {
+        tokio::select! {
+            () = self.index.filled() => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
     /// Now, in whole seconds, as the API server stores times.
     fn now(&self) -> Timestamp {
         let now = self.clock.now();
@@ -147,6 +158,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
         resync: config.resync,
         metrics: config.metrics,
         models: config.models,
+        stop: stop.clone(),
     });
     tokio::select! {
         _ = future::join(context.cache.filled(), context.estate.filled()) => {}

@@ -85,6 +85,11 @@ fn main() -> ExitCode {
             Kind::Node,
             server::of_two_operators_one_writes,
         )
+        .test(
+            "an_operator_ends_before_it_has_seen_everything",
+            Kind::Node,
+            server::an_operator_ends_before_it_has_seen_everything,
+        )
         .one_by_one()
         .run()
 }

@@ -78,7 +78,9 @@ where
     let object = filled(object)?;
     let mut live = context.cache.shelf(&owner.namespace, &owner.name);
     // Whoever else has the name must be known before anything is done under it.
-    context.index.filled().await;
+    if !context.complete().await {
+        return Ok(Action::await_change());
+    }
     if let Some(rival) = object.rival(&owner, &live, context) {
         return yielded(&object, &owner, rival, context).await;
     }

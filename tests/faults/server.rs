@@ -2,7 +2,8 @@
 
 use super::CLUSTER;
 use super::live::LIMIT;
-use super::live::operator::{self, Alone};
+use super::live::objects::Objects;
+use super::live::operator::{self, Alone, NAMESPACE};
 use super::live::process::Process;
 use super::live::stage::Stage;
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use cluster::components::APISERVER;
 use cluster::faults::{Answer, Effect, Rule};
 use cluster::test::until;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn spec(stage: &Stage) -> Value {
     json!({"ollama": {"drainSeconds": 0, "models": [stage.item("tiny")]}})
@@ -133,4 +135,33 @@ fn certificates(process: &Process) -> usize {
     let about =
         |path: &str| path.contains("webhookconfigurations") || path.contains("/secrets/llm-operator-webhook-ca");
     requests.iter().filter(|r| r.method != "GET" && about(&r.path)).count()
+}
+
+pub async fn an_operator_ends_before_it_has_seen_everything() -> Result<()> {
+    let alone = operator::alone(CLUSTER).await?;
+    outside(&alone).await?;
+    let stage = Stage::on(&alone, "early").await?;
+    stage.stack("waits", &json!({"ollama": {"models": []}})).await?;
+    let process = Process::start(&alone, "early").await?;
+    // The list that the controller of models begins with: no stack is touched before it is there.
+    process
+        .wire()
+        .inject(Rule::on("GET", "/ollamamodels?&limit", Effect::Hang));
+    let asked = async || {
+        let requests = process.wire().requests();
+        let hangs = requests.iter().any(|r| r.path.contains("/ollamamodels?&limit"));
+        let stacks = requests
+            .iter()
+            .any(|r| r.path.contains("/lmdeployments?&limit") && r.sent > 0);
+        Ok((hangs && stacks).then_some(()))
+    };
+    until("stacks are listed, and models are not", LIMIT, asked).await?;
+    let ended = tokio::time::timeout(Duration::from_secs(20), process.stop()).await;
+    ended.context("asked to end, it goes on")??;
+    let lease = Objects::new(alone.client().await?, NAMESPACE)
+        .get("Lease", "llm-operator-leader")
+        .await?;
+    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+    ensure!(holder.is_empty(), "{holder} has not let go");
+    alone.install().await
 }

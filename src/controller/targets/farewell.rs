@@ -23,7 +23,9 @@ pub(super) async fn farewell(model: &OllamaModel, _: &Owner, context: &Context) 
         return Ok(None);
     }
     // Whoever else needs the model must be known before it is deleted.
-    context.index.filled().await;
+    if !context.complete().await {
+        return Ok(Some(LOOK));
+    }
     let (Some(place), Some(wish)) = (model.place(&context.settings), model.wish(context.now())) else {
         return Ok(None);
     };
