@@ -140,7 +140,8 @@ impl Given {
 
 impl Look for Given {
     fn pause(&self) -> Duration {
-        vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick)
+        let pause = vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick);
+        self.changes.pause(pause)
     }
 
     fn failed(&mut self, error: &str) {

@@ -219,7 +219,8 @@ impl Keeper {
 
 impl Look for Keeper {
     fn pause(&self) -> Duration {
-        vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick)
+        let pause = vigil::pause(self.readiness.is_proven(), self.failures, self.config.terms.tick);
+        self.changes.pause(pause)
     }
 
     fn failed(&mut self, error: &str) {

@@ -15,6 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const IMPATIENT: Duration = Duration::from_secs(1);
 /// Changes in a minute. More would be a quarrel with someone who undoes them.
 const MOST_CHANGES: usize = 20;
+/// Between changes in a quarrel.
+const SPACING: Duration = Duration::from_secs(3);
 
 /// Whoever looks after the certificate.
 pub(super) trait Look: Send {
@@ -65,20 +67,54 @@ pub(super) fn pause(proven: bool, failures: u32, tick: Duration) -> Duration {
 
 /// The changes of the last minute.
 #[derive(Default)]
-pub(super) struct Changes(VecDeque<Instant>);
+pub(super) struct Changes {
+    times: VecDeque<Instant>,
+    held_back: bool,
+}
 
 impl Changes {
-    /// Counts one more; false where it would be too many.
+    /// Counts one more; false where it would come too soon. Whoever undoes what is done here gets an answer now and then,
+    /// and nobody waits for a minute when he stops.
     pub(super) fn may_change(&mut self) -> bool {
-        while self.0.front().is_some_and(|then| then.elapsed() > MINUTE) {
-            self.0.pop_front();
+        while self.times.front().is_some_and(|then| then.elapsed() > MINUTE) {
+            self.times.pop_front();
         }
-        if self.0.len() >= MOST_CHANGES {
-            let changes = self.0.len();
+        let many = self.times.len() >= MOST_CHANGES;
+        self.held_back = many && self.times.back().is_some_and(|then| then.elapsed() < SPACING);
+        if self.held_back {
+            let changes = self.times.len();
             tracing::warn!(changes, "someone undoes what is done here; waiting");
             return false;
         }
-        self.0.push_back(Instant::now());
+        self.times.push_back(Instant::now());
         true
+    }
+
+    /// The pause, or less where a change had to wait.
+    pub(super) fn pause(&self, pause: Duration) -> Duration {
+        let soon = self.held_back && self.times.back().is_some_and(|then| then.elapsed() < SPACING);
+        if soon { pause.min(SPACING) } else { pause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quarrel_slows_down_and_never_stops_for_long() {
+        let mut changes = Changes::default();
+        assert!(
+            (0..MOST_CHANGES).all(|_| changes.may_change()),
+            "what happens once is mended at once"
+        );
+        assert!(!changes.may_change());
+        assert_eq!(changes.pause(MINUTE), SPACING, "it looks again soon");
+        tokio::time::advance(SPACING).await;
+        assert!(changes.may_change());
+        assert_eq!(changes.pause(MINUTE), MINUTE);
+        assert!(!changes.may_change());
+        tokio::time::advance(MINUTE + SPACING).await;
+        assert!((0..MOST_CHANGES).all(|_| changes.may_change()), "it is forgotten");
     }
 }

@@ -133,8 +133,9 @@ pub async fn certificates_roll_over() -> Result<()> {
     scene
         .during("leaf rotation and CA rollover", &what, Bound::Never, async || {
             older = Some(held(&scene).await?);
-            let rounds = if super::table::is_soak() { 5 } else { 1 };
-            let limit = LIMIT * 3;
+            // Each takes two thirds of its life.
+            let rounds = if super::table::is_soak() { 3 } else { 1 };
+            let limit = LIMIT * 4;
             until("the authority was exchanged", limit, async || {
                 let now = generation(&scene).await?;
                 ensure!(now >= before + rounds, "at {now}, from {before}");

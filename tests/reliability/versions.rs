@@ -117,12 +117,17 @@ fn turn() -> Duration {
     lasting(3, 60)
 }
 
-/// Deletes the leader; one of that version leads then.
+/// Deletes the leader until one of that version leads: the pod that comes in place of a deleted one may be faster.
 async fn hand_over(scene: &Scene, leader: &Value, to: &str) -> Result<()> {
-    scene.kubectl(&["-n", NAMESPACE, "delete", "pod", name(leader)]).await?;
+    let delete = async |pod: &Value| scene.kubectl(&["-n", NAMESPACE, "delete", "pod", name(pod)]).await;
+    delete(leader).await?;
     until(&format!("{to} leads"), LIMIT, async || {
         let next = scene.leader().await?;
-        Ok((image(&next) == to).then_some(()))
+        if image(&next) == to {
+            return Ok(Some(()));
+        }
+        delete(&next).await?;
+        Ok(None)
     })
     .await
 }
