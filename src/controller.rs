@@ -3,6 +3,7 @@
 mod apply;
 mod cache;
 mod clues;
+mod context;
 mod estate;
 mod finalizer;
 mod index;
@@ -27,11 +28,11 @@ use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::{Fleet, News};
 use crate::ollama::metrics::Metrics;
 use cache::{Cache, Touched};
+use context::Context;
 pub use finalizer::FINALIZERS;
 use futures::future::ready;
 use futures::{Stream, StreamExt, future, stream};
 use index::Index;
-use jiff::Timestamp;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{self, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -74,47 +75,6 @@ pub struct Config {
     pub metrics: metrics::Reconciles,
     /// What is counted of models.
     pub models: Metrics,
-}
-
-/// What every reconcile shares.
-struct Context {
-    client: Client,
-    clock: Clock,
-    settings: Settings,
-    cache: Arc<Cache>,
-    /// What the older operator left.
-    estate: Arc<Cache>,
-    fleet: Arc<Fleet>,
-    wallet: Wallet,
-    memory: Memory,
-    index: Index,
-    places: Places,
-    restarts: Restarts,
-    waits: Waits,
-    touched: broadcast::Sender<Touched>,
-    recorder: kube::runtime::events::Recorder,
-    resync: Duration,
-    metrics: metrics::Reconciles,
-    models: Metrics,
-    /// Cancelled when the operator is to end.
-    stop: CancellationToken,
-}
-
-impl Context {
-    /// Returns when every store has listed what there is, or false when the operator ends before: the watches end with it,
-    /// and what they have not listed by then they never list.
-    async fn complete(&self) -> bool {
-        tokio::select! {
-            () = self.index.filled() => true,
-            () = self.stop.cancelled() => false,
-        }
-    }
-
-    /// Now, in whole seconds, as the API server stores times.
-    fn now(&self) -> Timestamp {
-        let now = self.clock.now();
-        Timestamp::from_second(now.as_second()).unwrap_or(now)
-    }
 }
 
 /// Runs every controller until the token is cancelled and the reconciles under way have ended.

@@ -136,7 +136,7 @@ pub fn pages() -> Vec<Page> {
     files.sort();
     let names = files.iter().filter_map(|file| file.file_name()?.to_str());
     let documents = names
-        .filter(|name| *name != "reference.md")
+        .filter(|name| name.ends_with(".md") && *name != "reference.md")
         .map(|name| format!("docs/{name}"));
     ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
         .map(str::to_owned)
