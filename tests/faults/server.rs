@@ -156,7 +156,8 @@ pub async fn an_operator_ends_before_it_has_seen_everything() -> Result<()> {
         Ok((hangs && stacks).then_some(()))
     };
     until("stacks are listed, and models are not", LIMIT, asked).await?;
-    let ended = tokio::time::timeout(Duration::from_secs(20), process.stop()).await;
+    // It drains for ten seconds, and what is in flight has ten more.
+    let ended = tokio::time::timeout(Duration::from_secs(60), process.stop()).await;
     ended.context("asked to end, it goes on")??;
     let lease = Objects::new(alone.client().await?, NAMESPACE)
         .get("Lease", "llm-operator-leader")
