@@ -133,10 +133,11 @@ pub fn page(path: &str) -> Page {
 pub fn pages() -> Vec<Page> {
     let entries = fs::read_dir(root().join("docs")).expect("there are documents");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
     files.sort();
     let names = files.iter().filter_map(|file| file.file_name()?.to_str());
     let documents = names
-        .filter(|name| name.ends_with(".md") && *name != "reference.md")
+        .filter(|name| *name != "reference.md")
         .map(|name| format!("docs/{name}"));
     ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
         .map(str::to_owned)
