@@ -31,7 +31,7 @@ use cache::{Cache, Touched};
 use context::Context;
 pub use finalizer::FINALIZERS;
 use futures::future::ready;
-use futures::{Stream, StreamExt, future, stream};
+use futures::{FutureExt, Stream, StreamExt, future, stream};
 use index::Index;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{self, ReconcileRequest};
@@ -42,6 +42,7 @@ use memory::Memory;
 use places::Places;
 use restart::Restarts;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use targets::Reached;
@@ -173,6 +174,7 @@ where
     };
     let writer = reflector::store::Writer::default();
     let store = writer.as_reader();
+    let listed = store.clone();
     let slim = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
     let objects = watcher(api, watcher::Config::default()).default_backoff().modify(slim);
     let (absent, presence) = watch::channel(false);
@@ -194,14 +196,20 @@ where
             .debounce(DEBOUNCE),
     );
     // Every other outcome was reported where it arose.
-    applied
-        .for_each(|result| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = result {
-                reconcile::forget::<K>(context, gone.namespace.as_deref().unwrap_or_default(), &gone.name);
-            }
-            ready(())
-        })
-        .await;
+    let applied = applied.for_each(|result| {
+        if let Err(controller::Error::ObjectNotFound(gone)) = result {
+            reconcile::forget::<K>(context, gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+        }
+        ready(())
+    });
+    // Before its first list has come a controller runs nothing; after the end of its watch it would wait for that for ever.
+    let unlisted = async {
+        stop.cancelled().await;
+        if listed.wait_until_ready().now_or_never().is_some() {
+            future::pending::<()>().await;
+        }
+    };
+    future::select(pin!(applied), pin!(unlisted)).await;
 }
 
 /// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
