@@ -160,11 +160,12 @@ dist: ## Build the program that is shipped
 	for crates in "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*; do flags="$$flags --remap-path-prefix=$$crates=/crates"; done; \
 	RUSTFLAGS="$$flags" cargo build --locked --profile dist --package llm-operator
 
+# Not with make's own variable for itself, whose lines run even where nothing is to be done (--dry-run).
 reproducible: ## Build it twice, from clones in two folders, and compare (10 min)
 	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
 	for clone in one another/deeper; do \
 		git clone --quiet . "$$work/$$clone" && \
-		env -u MAKEFLAGS CARGO_TARGET_DIR="$$work/$$clone/target" $(MAKE) --no-print-directory -C "$$work/$$clone" dist || exit 1; \
+		env -u MAKEFLAGS CARGO_TARGET_DIR="$$work/$$clone/target" make --no-print-directory -C "$$work/$$clone" dist || exit 1; \
 		cp "$$work/$$clone/$(patsubst $(TARGET_DIR)/%,target/%,$(SHIPPED))" "$$work/$$(basename $$clone)"; \
 		sha256sum "$$work/$$(basename $$clone)"; \
 	done; \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs every test of the workspace in two lanes side by side, since most of them wait for pods most of the time: those that
-# share a cluster, and those that break one of their own. The second lane is printed when the first has ended.
+# take turns at the cluster that they break, and all others. The second lane is printed when the first has ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-apart=(admission certificates doctor faults install pages reliability)
+apart=(admission certificates doctor faults install reliability)
 options=(--workspace --no-fail-fast)
 
 first=() second=()

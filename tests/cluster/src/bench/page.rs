@@ -25,12 +25,17 @@ the same kind of test bed. A goal that is missed stays here.
 |---|---|---|---|---|---|
 ";
 
+const NOTHING: &str = "\nNo run has been committed yet.\n";
+
 /// The whole page.
 #[must_use]
 pub fn page(run: &Run, previous: &Run) -> String {
-    let mut text = HEAD.to_owned() + GOALS;
     let present = |part: &Part| Some((*part, run.sections.get(part.name())?));
     let sections: Vec<(Part, &Section)> = Part::ALL.iter().filter_map(present).collect();
+    if sections.is_empty() {
+        return HEAD.to_owned() + NOTHING;
+    }
+    let mut text = HEAD.to_owned() + GOALS;
     for goal in sections.iter().flat_map(|(_, section)| &section.goals) {
         text += &goal_row(goal);
     }
