@@ -134,10 +134,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     future::join_all(scopes.into_iter().map(|scope| {
         let older = context.settings.kinds.legacy_names;
         future::join4(
-            control::<LMDeployment>(&context, scope, true, &stop),
-            control::<OllamaDeployment>(&context, scope, older, &stop),
-            control::<Deployment>(&context, scope, older, &stop),
-            control::<OllamaModel>(&context, scope, true, &stop),
+            control::<LMDeployment>(&context, scope, true),
+            control::<OllamaDeployment>(&context, scope, older),
+            control::<Deployment>(&context, scope, older),
+            control::<OllamaModel>(&context, scope, true),
         )
     }))
     .await;
@@ -159,7 +159,7 @@ async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) 
 
 /// One controller for one kind in one scope, where it is wanted; scopes are apart because each has a list of its own to
 /// start from.
-async fn control<K>(context: &Arc<Context>, namespace: Option<&String>, is_wanted: bool, stop: &CancellationToken)
+async fn control<K>(context: &Arc<Context>, namespace: Option<&String>, is_wanted: bool)
 where
     K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
@@ -190,7 +190,7 @@ where
         |object, error, context| reconcile::retry::<K>(&object, error, &context),
         Arc::clone(context),
         store,
-        queue.take_until(stop.clone().cancelled_owned()).boxed(),
+        queue.take_until(context.stop.clone().cancelled_owned()).boxed(),
         controller::Config::default()
             .concurrency(CONCURRENCY)
             .debounce(DEBOUNCE),
@@ -204,7 +204,7 @@ where
     });
     // Before its first list has come a controller runs nothing; after the end of its watch it would wait for that for ever.
     let unlisted = async {
-        stop.cancelled().await;
+        context.stop.cancelled().await;
         if listed.wait_until_ready().now_or_never().is_some() {
             future::pending::<()>().await;
         }

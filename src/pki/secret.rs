@@ -65,7 +65,7 @@ fn book(secret: &Secret, service: &Service, terms: &Terms) -> Result<Book, Strin
 }
 
 /// What is under the key, empty where there is none.
-pub(super) fn field<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
+pub(crate) fn field<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
     secret
         .data
         .as_ref()

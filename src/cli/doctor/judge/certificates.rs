@@ -91,17 +91,7 @@ fn own(object: String, secret: &Secret, installation: &Installation, now: Timest
 }
 
 fn given(object: String, secret: &Secret, picture: &Picture) -> Finding {
-    let field = |key: &str| {
-        secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get(key))
-            .map(|bytes| bytes.0.as_slice())
-    };
-    let pair = x509::read_pair(
-        field("tls.crt").unwrap_or_default(),
-        field("tls.key").unwrap_or_default(),
-    );
+    let pair = x509::read_pair(secret::field(secret, "tls.crt"), secret::field(secret, "tls.key"));
     let who = if secret.annotations().contains_key("cert-manager.io/certificate-name") {
         "cert-manager keeps it (certManager)"
     } else {
@@ -124,7 +114,7 @@ fn given(object: String, secret: &Secret, picture: &Picture) -> Finding {
             .at("data[tls.crt]", end)
             .remedy("renew it; a changed one is served without a restart");
     }
-    let authorities: Vec<Certificate> = x509::read_bundle(field("ca.crt").unwrap_or_default());
+    let authorities: Vec<Certificate> = x509::read_bundle(secret::field(secret, "ca.crt"));
     if left < SOON
         || authorities
             .iter()

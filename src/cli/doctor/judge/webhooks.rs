@@ -112,17 +112,7 @@ fn trusts(trusted: &[Certificate], secret: Option<&Secret>, picture: &Picture) -
             Err("the authority in the Secret is not in it".into())
         };
     }
-    let field = |key: &str| {
-        object
-            .data
-            .as_ref()
-            .and_then(|data| data.get(key))
-            .map(|bytes| bytes.0.as_slice())
-    };
-    let (chain, key) = (
-        field("tls.crt").unwrap_or_default(),
-        field("tls.key").unwrap_or_default(),
-    );
+    let (chain, key) = (secret::field(object, "tls.crt"), secret::field(object, "tls.key"));
     let Ok((leaf, _)) = x509::read_pair(chain, key) else {
         return Ok(());
     };
