@@ -10,6 +10,7 @@ mod index;
 mod inherit;
 mod memory;
 pub mod metrics;
+mod packed;
 mod places;
 mod prune;
 mod reconcile;
@@ -31,7 +32,7 @@ use cache::{Cache, Touched};
 use context::Context;
 pub use finalizer::FINALIZERS;
 use futures::future::ready;
-use futures::{FutureExt, Stream, StreamExt, future, stream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future, stream};
 use index::Index;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{self, ReconcileRequest};
@@ -39,6 +40,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use memory::Memory;
+use packed::Kept;
 use places::Places;
 use restart::Restarts;
 use std::convert::Infallible;
@@ -57,6 +59,8 @@ const CONCURRENCY: u16 = 8;
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Touches that wait for a controller; more than that and it reconciles everything.
 const TOUCHES: usize = 4096;
+/// Objects that are listed at a time: what a page takes is the most that a start needs beyond what is kept.
+const PAGE: u32 = 50;
 
 /// What the controllers need.
 pub struct Config {
@@ -102,7 +106,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
     let cache = watch(cache::children(), &format!("{MANAGED_BY}={OPERATOR}"), true);
     let estate = watch(cache::left(), &format!("{DEPLOYMENT},{MANAGED_BY}!={OPERATOR}"), false);
     let context = Arc::new(Context {
-        recorder: report::recorder(&config.client, &config.pod),
+        teller: report::Teller::new(&config.client, &config.pod),
         index: Index::default(),
         places: Places::new(&config.client, Arc::clone(&cache), &touched),
         restarts: Restarts::default(),
@@ -176,7 +180,8 @@ where
     let store = writer.as_reader();
     let listed = store.clone();
     let slim = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
-    let objects = watcher(api, watcher::Config::default()).default_backoff().modify(slim);
+    let objects = watcher(api, paged()).default_backoff().modify(slim);
+    let objects = objects.map_ok(|event| each(event, K::Kept::keep));
     let (absent, presence) = watch::channel(false);
     let own = reflector::reflector(writer, objects)
         .inspect(move |event| heed::<K>(event, &absent))
@@ -214,7 +219,7 @@ where
 
 /// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
 /// again at the pace of failed watches.
-fn heed<K: Reached>(event: &Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>, absent: &watch::Sender<bool>) {
+fn heed<K: Reached>(event: &Result<watcher::Event<K::Kept>, watcher::Error>, absent: &watch::Sender<bool>) {
     let kind = K::kind(&());
     match event {
         // A list begins whether or not there is something to list.
@@ -244,8 +249,8 @@ fn heed<K: Reached>(event: &Result<watcher::Event<DeserializeGuard<K>>, watcher:
 fn touches<K: Reached>(
     context: &Arc<Context>,
     touched: broadcast::Receiver<Touched>,
-    store: Store<DeserializeGuard<K>>,
-) -> impl Stream<Item = ObjectRef<DeserializeGuard<K>>> + use<K> {
+    store: Store<K::Kept>,
+) -> impl Stream<Item = ObjectRef<K::Kept>> + use<K> {
     let context = Arc::clone(context);
     let received = stream::unfold(touched, |mut receiver| async {
         match receiver.recv().await {
@@ -265,6 +270,23 @@ fn touches<K: Reached>(
         };
         stream::iter(reached)
     })
+}
+
+/// How what there may be many of is watched.
+fn paged() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+/// The event with another form of its object.
+fn each<A, B>(event: watcher::Event<A>, form: impl FnOnce(A) -> B) -> watcher::Event<B> {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+    match event {
+        Apply(object) => Apply(form(object)),
+        Delete(object) => Delete(form(object)),
+        InitApply(object) => InitApply(form(object)),
+        Init => Init,
+        InitDone => InitDone,
+    }
 }
 
 /// What is guarded is left whole by every holder, so a panic elsewhere does not spoil it.

@@ -22,10 +22,16 @@ pub fn plain(bytes: &[u8]) -> String {
         })
 }
 
-/// The hash of a JSON value; maps are ordered by key, so equal values have equal hashes.
+/// The SHA-256 of a JSON value; maps are ordered by key, so equal values have equal hashes.
+#[must_use]
+pub fn digest(value: &Value) -> [u8; 32] {
+    Sha256::digest(value.to_string()).into()
+}
+
+/// The same as lower-case hexadecimal.
 #[must_use]
 pub fn of(value: &Value) -> String {
-    hex(value.to_string().as_bytes())
+    plain(&digest(value))
 }
 
 /// The first `length` characters of [`hex`].

@@ -4,6 +4,7 @@ mod feed;
 mod gateway;
 
 use super::lock;
+use super::packed::Packed;
 use crate::base::object::RETAINED_FOR;
 use crate::component::common::gateway::HttpRoute;
 use crate::kind::ollamamodel::OllamaModel;
@@ -99,7 +100,8 @@ pub(super) enum Keep {
 /// What it measured last changes four times a minute, and nobody reads it.
 const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
-type Shelf = BTreeMap<(String, String), DynamicObject>;
+/// By [`place`].
+type Shelf = BTreeMap<Box<str>, Packed<DynamicObject>>;
 
 /// Everything of ours, by namespace and stack.
 pub(super) struct Cache {
@@ -169,9 +171,9 @@ impl Cache {
     /// There are no routes any more.
     fn drop_routes(&self) {
         self.routes.store(false, Ordering::Relaxed);
-        let kind = route().kind;
+        let routes = place(&route().kind, "");
         for shelf in self.lock().values_mut() {
-            shelf.retain(|(k, _), _| *k != kind);
+            shelf.retain(|place, _| !place.starts_with(&*routes));
         }
     }
 
@@ -187,7 +189,7 @@ impl Cache {
         shelves
             .get(&(namespace.to_string(), stack.to_string()))
             .into_iter()
-            .flat_map(|s| s.values().cloned())
+            .flat_map(|s| s.values().filter_map(open))
             .collect()
     }
 
@@ -195,13 +197,26 @@ impl Cache {
     pub(super) fn pods<T>(&self, namespace: &str, stack: &str, of: impl Fn(&DynamicObject) -> Option<T>) -> Vec<T> {
         let all = self.lock();
         let stack = all.get(&(namespace.to_string(), stack.to_string()));
-        let pods = stack.into_iter().flatten().filter(|((kind, _), _)| kind == "Pod");
-        pods.filter_map(|(_, pod)| of(pod)).collect()
+        let pods = stack.into_iter().flatten().filter(|(at, _)| at.starts_with("Pod/"));
+        pods.filter_map(|(_, pod)| of(&open(pod)?)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
         lock(&self.shelves)
     }
+}
+
+/// An object of a shelf. Were it spoilt, it would count as absent, and be looked for in the cluster.
+fn open(packed: &Packed<DynamicObject>) -> Option<DynamicObject> {
+    packed
+        .open()
+        .inspect_err(|error| tracing::error!(%error, "an object is not known any more"))
+        .ok()
+}
+
+/// Where an object lies on the shelf of its stack.
+pub(super) fn place(kind: &str, name: &str) -> Box<str> {
+    format!("{kind}/{name}").into()
 }
 
 /// Drops everything that nobody reads: most of an object is its managed fields and its spec.

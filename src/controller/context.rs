@@ -5,6 +5,7 @@ use super::index::Index;
 use super::memory::Memory;
 use super::metrics::Reconciles;
 use super::places::Places;
+use super::report::Teller;
 use super::restart::Restarts;
 use super::waits::Waits;
 use super::wallet::Wallet;
@@ -35,7 +36,7 @@ pub(super) struct Context {
     pub(super) restarts: Restarts,
     pub(super) waits: Waits,
     pub(super) touched: broadcast::Sender<Touched>,
-    pub(super) recorder: kube::runtime::events::Recorder,
+    pub(super) teller: Teller,
     pub(super) resync: Duration,
     pub(super) metrics: Reconciles,
     pub(super) models: Metrics,

@@ -1,6 +1,7 @@
 //! All objects of our kinds, over all watched namespaces: what some of them must know of the others.
 
 use super::lock;
+use super::packed::{Kept, Parcel};
 #[cfg(test)]
 use crate::base::object::Owner;
 use crate::kind::older::Stack;
@@ -49,7 +50,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn of<S: Stack>(object: &DeserializeGuard<S>) -> Self {
+    fn of<S>(object: &Parcel<S>) -> Self
+    where
+        S: Stack + Resource<Scope = NamespaceResourceScope>,
+    {
+        let object = DeserializeGuard(object.open().map_err(|error| *error));
         let meta = object.meta();
         let reference = ObjectReference {
             api_version: Some(S::api_version(&()).into_owned()),
@@ -98,7 +103,7 @@ impl Known {
 }
 
 impl Index {
-    pub(super) fn add_stacks<S>(&self, store: Store<DeserializeGuard<S>>, absent: Presence)
+    pub(super) fn add_stacks<S>(&self, store: Store<Parcel<S>>, absent: Presence)
     where
         S: Stack + Resource<Scope = NamespaceResourceScope>,
     {
@@ -137,21 +142,18 @@ impl Index {
         all.filter(|model| model.0.is_ok()).collect()
     }
 
-    /// Other models that are not going and need a model of this name.
-    pub(super) fn others(&self, of: &OllamaModel, key: &str) -> Vec<OllamaModel> {
+    /// Other models that are not going, of those that `is_meant`.
+    pub(super) fn others(&self, of: &OllamaModel, is_meant: impl Fn(&OllamaModel) -> bool) -> Vec<OllamaModel> {
         let all = self.models();
         let readable = all.iter().filter_map(|model| model.0.as_ref().ok());
         let others = readable.filter(|m| m.uid() != of.uid() && m.metadata.deletion_timestamp.is_none());
-        others
-            .filter(|m| m.needs().iter().any(|n| n.key() == key))
-            .cloned()
-            .collect()
+        others.filter(|m| is_meant(m)).cloned().collect()
     }
 }
 
 /// Returns when the store has listed what there is, or there is no such kind. A store whose controller has ended is never
 /// filled, and its process ends.
-async fn filled<K>(store: Store<DeserializeGuard<K>>, mut absent: Presence)
+async fn filled<K>(store: Store<K>, mut absent: Presence)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {

@@ -1,6 +1,6 @@
 //! What this process remembers of its own doings: what it sent, so that nothing is sent twice, and how often it failed.
 
-use super::lock;
+use super::{cache, lock};
 use crate::base::hash;
 use crate::base::object::Object;
 use crate::kind::ollamamodel::plan::Note;
@@ -22,7 +22,8 @@ pub(super) struct Memory(Mutex<HashMap<String, Doings>>);
 
 #[derive(Default)]
 struct Doings {
-    sent: HashMap<(String, String), Sent>,
+    /// By their places on the shelf.
+    sent: HashMap<Box<str>, Sent>,
     failures: u32,
     said: String,
     /// What is worth an event and was told.
@@ -32,11 +33,11 @@ struct Doings {
 }
 
 struct Sent {
-    hash: String,
+    hash: [u8; 32],
     /// What the watch showed when it was sent: while it still shows that, it has not caught up.
-    before: Option<String>,
+    before: Option<Box<str>>,
     /// What tells a change by others: the generation, or the version where there is none.
-    after: String,
+    after: Box<str>,
     at: Instant,
 }
 
@@ -52,7 +53,7 @@ impl Memory {
         let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else {
             return false;
         };
-        if sent.hash != hash::of(&object.body) {
+        if sent.hash != hash::digest(&object.body) {
             return false;
         }
         let unchanged = live.is_some_and(|live| mark(live) == sent.after);
@@ -69,7 +70,7 @@ impl Memory {
     /// Notes what was sent, what the watch showed before, and what the API server answered.
     pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
         let sent = Sent {
-            hash: hash::of(&object.body),
+            hash: hash::digest(&object.body),
             before: before.and_then(version),
             after: mark(answer),
             at: Instant::now(),
@@ -139,20 +140,20 @@ impl Memory {
     }
 }
 
-fn place(object: &Object) -> (String, String) {
-    (object.resource.kind.clone(), object.name.clone())
+fn place(object: &Object) -> Box<str> {
+    cache::place(&object.resource.kind, &object.name)
 }
 
-fn version(live: &DynamicObject) -> Option<String> {
-    live.resource_version()
+fn version(live: &DynamicObject) -> Option<Box<str>> {
+    live.resource_version().map(Box::from)
 }
 
 /// The uid is part of it: an object that was deleted and made again by someone else is another one.
-fn mark(live: &DynamicObject) -> String {
+fn mark(live: &DynamicObject) -> Box<str> {
     let generation = live.metadata.generation.map(|g| format!("g{g}"));
     // Autoscalers have none before Kubernetes 1.36, and a status that changes four times a minute.
     let autoscaler = live.types.as_ref().is_some_and(|t| t.kind == "HorizontalPodAutoscaler");
     let generation = generation.or_else(|| autoscaler.then(|| hash::of(&live.data["spec"])));
     let state = generation.or_else(|| live.resource_version()).unwrap_or_default();
-    format!("{}/{state}", live.uid().unwrap_or_default())
+    format!("{}/{state}", live.uid().unwrap_or_default()).into()
 }

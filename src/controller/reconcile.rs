@@ -1,13 +1,15 @@
 //! One pass over one object: read, fill and check, desire, apply and prune, report.
 
 use super::apply::{self, Error};
+use super::packed::Kept;
 use super::targets::{Observed, Reached};
 use super::{Context, clues, estate, finalizer, inherit, memory, prune, report};
 use crate::base::object::{self, Owner};
 use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome, Refusal};
-use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
+use kube::core::error_boundary::InvalidObject;
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use rand::Rng;
@@ -18,24 +20,24 @@ use std::time::{Duration, Instant};
 const CHANGED: Duration = Duration::from_secs(1);
 
 /// Brings about what the object says.
-pub(super) async fn reconcile<K>(guard: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error>
+pub(super) async fn reconcile<K>(kept: Arc<K::Kept>, context: Arc<Context>) -> Result<Action, Error>
 where
     K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
     let started = Instant::now();
-    let result = pass(&guard, &context).await;
+    let result = pass::<K>(kept.open(), &context).await;
     let reason = result.as_ref().err().map(Error::reason);
     context.metrics.observe(&K::kind(&()), reason, started.elapsed());
     if result.is_ok() {
-        context.memory.succeeded(&key(&guard));
+        context.memory.succeeded(&key::<K>(&*kept));
     }
     result
 }
 
 /// When to try again after a failure: later each time.
-pub(super) fn retry<K: Kind>(guard: &DeserializeGuard<K>, error: &Error, context: &Context) -> Action {
-    let pause = context.memory.failed(&key(guard));
-    let (kind, namespace, name) = (K::kind(&()), guard.namespace().unwrap_or_default(), guard.name_any());
+pub(super) fn retry<K: Reached>(kept: &K::Kept, error: &Error, context: &Context) -> Action {
+    let pause = context.memory.failed(&key::<K>(kept));
+    let (kind, namespace, name) = (K::kind(&()), kept.namespace().unwrap_or_default(), kept.name_any());
     tracing::warn!(%kind, namespace, name, %error, retry_in = ?pause, "reconcile failed");
     Action::requeue(pause)
 }
@@ -46,15 +48,15 @@ pub(super) fn forget<K: Reached>(context: &Context, namespace: &str, name: &str)
     K::forget(namespace, name, known, context);
 }
 
-fn key<K: Kind>(guard: &DeserializeGuard<K>) -> String {
-    memory::key(&K::kind(&()), &guard.namespace().unwrap_or_default(), &guard.name_any())
+fn key<K: Reached>(kept: &K::Kept) -> String {
+    memory::key(&K::kind(&()), &kept.namespace().unwrap_or_default(), &kept.name_any())
 }
 
-async fn pass<K>(guard: &DeserializeGuard<K>, context: &Context) -> Result<Action, Error>
+async fn pass<K>(object: Result<K, Box<InvalidObject>>, context: &Context) -> Result<Action, Error>
 where
     K: Reached + Resource<Scope = NamespaceResourceScope>,
 {
-    let object = match &guard.0 {
+    let object = &match object {
         Ok(object) => object,
         Err(invalid) => {
             if invalid.metadata.deletion_timestamp.is_some() {

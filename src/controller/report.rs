@@ -1,7 +1,7 @@
 //! What the operator says of an object: its status, and events on transitions.
 
 use super::apply::Error;
-use super::{Context, memory};
+use super::{Context, lock, memory};
 use crate::base::condition::{self, Reason, State};
 use crate::base::object::Owner;
 use crate::kind::Kind;
@@ -13,19 +13,45 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 /// The field manager of every status.
 const MANAGER: &str = "llm-operator-status";
 
+/// So many events are remembered, to count them when they repeat.
+const REMEMBERED: usize = 200;
+
 /// Who events come from.
-pub(super) fn recorder(client: &Client, pod: &str) -> Recorder {
-    Recorder::new(
-        client.clone(),
-        Reporter {
+pub(super) struct Teller {
+    client: Client,
+    reporter: Reporter,
+    /// And how many events it was asked for.
+    present: Mutex<(Recorder, usize)>,
+}
+
+impl Teller {
+    pub(super) fn new(client: &Client, pod: &str) -> Self {
+        let reporter = Reporter {
             controller: "llm-operator".into(),
             instance: Some(pod.to_string()),
-        },
-    )
+        };
+        Self {
+            present: Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0)),
+            client: client.clone(),
+            reporter,
+        }
+    }
+
+    /// For one event. A recorder keeps each whole for six minutes, which takes megabytes when many stacks come at once: so
+    /// now and then another one begins, and what repeats from before is a new event in place of a higher count.
+    pub(super) fn recorder(&self) -> Recorder {
+        let mut present = lock(&self.present);
+        if present.1 == REMEMBERED {
+            *present = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        present.1 += 1;
+        present.0.clone()
+    }
 }
 
 /// Writes the status where it differs, and tells of transitions.
@@ -174,7 +200,7 @@ async fn publish(context: &Context, reference: &ObjectReference, good: bool, rea
         action: condition::action("Reconcile", message),
         secondary: None,
     };
-    match context.recorder.publish(&event, reference).await {
+    match context.teller.recorder().publish(&event, reference).await {
         // Nobody would read it: the namespace goes, or went with an event that this one repeats.
         Err(kube::Error::Api(status)) if status.code == 404 || super::apply::is_terminating(&status) => {}
         Err(error) => tracing::warn!(object = reference.name, reason = event.reason, %error, "event not written"),

@@ -55,6 +55,9 @@ struct Tag {
     modified_at: String,
 }
 
+/// Questions come in groups, far apart: between them a connection to every server would only take memory.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// The HTTP client for all servers: no redirects, since a server must not send the operator elsewhere.
 ///
 /// # Errors
@@ -63,6 +66,7 @@ pub fn http() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(IDLE)
         .no_proxy()
         .build()
 }

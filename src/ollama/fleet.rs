@@ -123,8 +123,8 @@ impl Fleet {
                 tokio::spawn(Arc::clone(self).ask(address.id.clone()));
             }
         }
-        let used = |volume: &String| state.servers.values().any(|k| k.address.volume == *volume);
-        state.volumes.retain(|volume, _| used(volume));
+        // Each of its servers, and each work on it, has a share of the turns.
+        state.volumes.retain(|_, turns| Arc::strong_count(turns) > 1);
     }
 
     /// Does what a plan asks for, unless it is being done or its time has not come.

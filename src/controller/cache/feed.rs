@@ -1,12 +1,14 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
-use super::{AUTOSCALER, Cache, Keep, Touched, slim};
+use super::{AUTOSCALER, Cache, Keep, Touched, open, place, slim};
 use crate::base::object::DEPLOYMENT;
+use crate::controller::packed::Packed;
+use crate::controller::{each, paged};
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
 use kube::discovery::ApiResource;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -56,7 +58,7 @@ impl Feed {
     }
 
     pub(super) async fn run(mut self, client: Client, keep: Keep, labels: String, stop: CancellationToken) {
-        let config = watcher::Config::default().labels(&labels);
+        let config = paged().labels(&labels);
         let resource = self.resource.clone();
         let stream = match keep {
             Keep::Fields(_) => {
@@ -65,7 +67,8 @@ impl Feed {
             }
             Keep::Metadata => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = self.api(client);
-                watcher(api, config).default_backoff().map_ok(plain).boxed()
+                let events = watcher(api, config).default_backoff();
+                events.map_ok(|event| each(event, plain)).boxed()
             }
         };
         let mut stream = stream.take_until(stop.cancelled_owned()).boxed();
@@ -112,16 +115,22 @@ impl Feed {
         let Some(stack) = stack(&object) else { return };
         slim(&mut object, &self.resource, keep);
         let namespace = object.namespace().unwrap_or_default();
-        let place = (self.resource.kind.clone(), object.name_any());
-        let data = (self.resource.kind == AUTOSCALER).then(|| object.data.clone());
+        let place = place(&self.resource.kind, &object.name_any());
+        let packed = match Packed::of(&object) {
+            Ok(packed) => packed,
+            Err(error) => return tracing::error!(%error, at = %place, "an object cannot be remembered"),
+        };
         let before = self
             .cache
             .lock()
             .entry((namespace.clone(), stack.clone()))
             .or_default()
-            .insert(place, object);
+            .insert(place, packed);
         // An autoscaler that only measured again says nothing new.
-        let same = before.is_some_and(|before| data.is_some_and(|data| data == before.data));
+        let before = before.filter(|_| self.resource.kind == AUTOSCALER);
+        let same = before
+            .and_then(|before| open(&before))
+            .is_some_and(|b| b.data == object.data);
         if !same {
             self.touch(namespace, stack);
         }
@@ -132,7 +141,7 @@ impl Feed {
         let place = (object.namespace().unwrap_or_default(), stack);
         let mut shelves = self.cache.lock();
         if let Some(shelf) = shelves.get_mut(&place) {
-            shelf.remove(&(self.resource.kind.clone(), object.name_any()));
+            shelf.remove(&super::place(&self.resource.kind, &object.name_any()));
             if shelf.is_empty() {
                 shelves.remove(&place);
             }
@@ -148,14 +157,16 @@ impl Feed {
             let _ = self.touched.send(Touched::Offer);
         }
         let mut gone = vec![];
+        let kind = place(&self.resource.kind, "");
         let mut shelves = self.cache.lock();
         for ((namespace, stack), shelf) in shelves.iter_mut() {
             if self.namespace.as_ref().is_some_and(|own| own != namespace) {
                 continue;
             }
             let before = shelf.len();
-            shelf.retain(|(kind, name), _| {
-                *kind != self.resource.kind || listing.contains(&(namespace.clone(), name.clone()))
+            shelf.retain(|place, _| {
+                let name = place.strip_prefix(&*kind);
+                name.is_none_or(|name| listing.contains(&(namespace.clone(), name.to_string())))
             });
             if shelf.len() < before {
                 gone.push((namespace.clone(), stack.clone()));
@@ -183,17 +194,10 @@ fn stack(object: &DynamicObject) -> Option<String> {
     object.labels().get(DEPLOYMENT).cloned()
 }
 
-fn plain(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
-    let full = |meta: PartialObjectMeta<DynamicObject>| DynamicObject {
+fn plain(meta: PartialObjectMeta<DynamicObject>) -> DynamicObject {
+    DynamicObject {
         types: None,
         metadata: meta.metadata,
         data: Value::Null,
-    };
-    match event {
-        Event::Apply(meta) => Event::Apply(full(meta)),
-        Event::Delete(meta) => Event::Delete(full(meta)),
-        Event::InitApply(meta) => Event::InitApply(full(meta)),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
     }
 }

@@ -6,7 +6,7 @@
 use super::{Found, address};
 use crate::component::ollama;
 use crate::controller::cache::Touched;
-use crate::controller::lock;
+use crate::controller::{lock, paged};
 use futures::stream::BoxStream;
 use futures::{StreamExt, future, stream};
 use k8s_openapi::api::core::v1::Service;
@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::watcher::{self, watch_object, watcher};
+use kube::runtime::watcher::{watch_object, watcher};
 use kube::runtime::{WatchStreamExt, reflector::reflector};
 use kube::{Api, Client};
 use serde_json::Value;
@@ -230,7 +230,7 @@ impl Watch {
         let writer = reflector::store::Writer::new(resource);
         let store = writer.as_reader();
         let slim = |pod: &mut DynamicObject| pod.metadata.managed_fields = None;
-        let events = watcher(api, watcher::Config::default().labels(selector));
+        let events = watcher(api, paged().labels(selector));
         let stream = reflector(writer, events.default_backoff().modify(slim));
         let moved = stream.filter_map(|event| future::ready(event.ok().map(drop)));
         (store, moved.boxed())

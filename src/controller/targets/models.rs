@@ -30,6 +30,8 @@ const PACE: Duration = Duration::from_secs(5);
 impl Reached for OllamaModel {
     const FINALIZED: bool = true;
 
+    type Kept = DeserializeGuard<Self>;
+
     fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
         index.add_models(store, absent);
     }
@@ -176,7 +178,10 @@ impl OllamaModel {
         let Some(own) = self.place(&context.settings) else {
             return vec![];
         };
-        let mut others = context.index.others(self, key);
+        let is_near = |m: &Self| m.place(&context.settings).is_some_and(|place| place.may_share(&own));
+        let mut others = context
+            .index
+            .others(self, |m| is_near(m) && m.needs().iter().any(|n| n.key() == key));
         if others.is_empty() {
             return others;
         }

@@ -7,6 +7,7 @@ use crate::base::settings::Settings;
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
 use crate::controller::index::{Index, Presence};
+use crate::controller::packed::{Kept, Parcel};
 use crate::controller::{Context, estate, report, waits};
 use crate::kind::lmdeployment::{LMDeployment, Retained, is_kept};
 use crate::kind::older::Stack;
@@ -14,7 +15,7 @@ use crate::kind::ollamamodel::plan::Note;
 use crate::kind::{Refusal, takeover};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::{DeserializeGuard, DynamicObject, NamespaceResourceScope};
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::events::{Event, EventType};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
@@ -33,7 +34,9 @@ where
 {
     const FINALIZED: bool = false;
 
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
+    type Kept = Parcel<Self>;
+
+    fn enter(index: &Index, store: Store<Parcel<Self>>, absent: Presence) {
         index.add_stacks(store, absent);
     }
 
@@ -45,14 +48,10 @@ where
         takeover::predecessor(self)
     }
 
-    fn reached(
-        touched: &Touched,
-        store: &Store<DeserializeGuard<Self>>,
-        _: &Settings,
-    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
+    fn reached(touched: &Touched, store: &Store<Parcel<Self>>, _: &Settings) -> Vec<ObjectRef<Parcel<Self>>> {
         let those = |asks: &dyn Fn(&LMDeployment) -> bool| {
             let state = store.state();
-            let of = |object: &&Arc<DeserializeGuard<Self>>| object.0.as_ref().is_ok_and(|s| asks(s.stack()));
+            let of = |object: &&Arc<Parcel<Self>>| object.open().is_ok_and(|s| asks(s.stack()));
             state.iter().filter(of).map(|o| ObjectRef::from_obj(&**o)).collect()
         };
         match touched {
@@ -166,7 +165,7 @@ fn tell_of_data(kind: &str, namespace: &str, name: &str, context: &Context) {
             note: Some(message),
             secondary: None,
         };
-        let recorder = context.recorder.clone();
+        let recorder = context.teller.recorder();
         let types = claim.types.clone().unwrap_or_default();
         let about = k8s_openapi::api::core::v1::ObjectReference {
             api_version: Some(types.api_version),

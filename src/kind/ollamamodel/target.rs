@@ -87,6 +87,16 @@ impl Place {
     pub fn is_stack(&self) -> bool {
         matches!(self, Self::Stack(..))
     }
+
+    /// False when no server can be at both: stacks have their own, a Service finds some of one namespace, and a URL is one.
+    #[must_use]
+    pub fn may_share(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Service(one, ..), Self::Stack(two, _) | Self::Service(two, ..))
+            | (Self::Stack(one, _), Self::Service(two, ..)) => one == two,
+            _ => self == other,
+        }
+    }
 }
 
 impl OllamaModel {
@@ -215,4 +225,29 @@ pub(super) fn unchanged() -> String {
     ];
     let all = fields.join(" && ");
     format!("has(self.target) == has(oldSelf.target) && (!has(self.target) || ({all}))")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_service_finds_what_others_have_as_well() {
+        let stack = |namespace: &str, name: &str| Place::Stack(namespace.into(), name.into());
+        let service = |namespace: &str, name: &str| Place::Service(namespace.into(), name.into(), None);
+        let url = |url: &str| Place::Url(ServerUrl::parse(url).unwrap());
+        let both = |one: &Place, two: &Place| {
+            assert_eq!(one.may_share(two), two.may_share(one), "{one} {two}");
+            one.may_share(two)
+        };
+        assert!(both(&stack("a", "x"), &stack("a", "x")));
+        assert!(!both(&stack("a", "x"), &stack("a", "y")));
+        assert!(both(&stack("a", "x"), &service("a", "y")));
+        assert!(both(&service("a", "x"), &service("a", "y")));
+        assert!(!both(&service("a", "x"), &stack("b", "x")));
+        assert!(!both(&service("a", "x"), &service("b", "x")));
+        assert!(both(&url("http://o:1"), &url("http://o:1")));
+        assert!(!both(&url("http://o:1"), &url("http://o:2")));
+        assert!(!both(&url("http://o:1"), &stack("a", "o")));
+    }
 }
