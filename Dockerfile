@@ -17,6 +17,8 @@ LABEL org.opencontainers.image.title="llm-operator" \
       org.opencontainers.image.description="A Kubernetes operator that runs private LLM stacks" \
       org.opencontainers.image.source="https://github.com/llm-operator/llm-operator" \
       org.opencontainers.image.licenses="Apache-2.0"
+# One pool of memory for all threads: with one for each, some hundred stacks take a quarter more.
+ENV MALLOC_ARENA_MAX=1
 USER 65532:65532
 ENTRYPOINT ["/llm-operator"]
 

@@ -19,6 +19,7 @@ mod restart;
 mod targets;
 mod waits;
 mod wallet;
+mod watched;
 
 use crate::base::object::{DEPLOYMENT, MANAGED_BY, OPERATOR};
 use crate::base::settings::Settings;
@@ -52,6 +53,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waits::Waits;
 use wallet::Wallet;
+use watched::{each, heed, paged};
 
 /// How many objects of a kind are reconciled at a time.
 const CONCURRENCY: u16 = 8;
@@ -59,8 +61,6 @@ const CONCURRENCY: u16 = 8;
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Touches that wait for a controller; more than that and it reconciles everything.
 const TOUCHES: usize = 4096;
-/// Objects that are listed at a time: what a page takes is the most that a start needs beyond what is kept.
-const PAGE: u32 = 50;
 
 /// What the controllers need.
 pub struct Config {
@@ -217,34 +217,6 @@ where
     future::select(pin!(applied), pin!(unlisted)).await;
 }
 
-/// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
-/// again at the pace of failed watches.
-fn heed<K: Reached>(event: &Result<watcher::Event<K::Kept>, watcher::Error>, absent: &watch::Sender<bool>) {
-    let kind = K::kind(&());
-    match event {
-        // A list begins whether or not there is something to list.
-        Ok(watcher::Event::Init) => {}
-        Ok(_) => {
-            absent.send_if_modified(std::mem::take);
-        }
-        Err(
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
-        ) if status.code == 404 => {
-            if !absent.send_replace(true) {
-                tracing::info!(%kind, "not installed, so not looked after");
-            }
-        }
-        Err(error) => {
-            // Whoever waits to know all objects must not wait for those of a kind that nobody lets us see.
-            if matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403) {
-                absent.send_replace(true);
-            }
-            tracing::warn!(%kind, %error, "watch failed; it is tried again");
-        }
-    }
-}
-
 /// The objects of a kind that something else has touched; after a lag, all of them.
 fn touches<K: Reached>(
     context: &Arc<Context>,
@@ -270,23 +242,6 @@ fn touches<K: Reached>(
         };
         stream::iter(reached)
     })
-}
-
-/// How what there may be many of is watched.
-fn paged() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
-}
-
-/// The event with another form of its object.
-fn each<A, B>(event: watcher::Event<A>, form: impl FnOnce(A) -> B) -> watcher::Event<B> {
-    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-    match event {
-        Apply(object) => Apply(form(object)),
-        Delete(object) => Delete(form(object)),
-        InitApply(object) => InitApply(form(object)),
-        Init => Init,
-        InitDone => InitDone,
-    }
 }
 
 /// What is guarded is left whole by every holder, so a panic elsewhere does not spoil it.

@@ -3,7 +3,7 @@
 use super::{AUTOSCALER, Cache, Keep, Touched, open, place, slim};
 use crate::base::object::DEPLOYMENT;
 use crate::controller::packed::Packed;
-use crate::controller::{each, paged};
+use crate::controller::watched::{each, paged};
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
 use kube::discovery::ApiResource;

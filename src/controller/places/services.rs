@@ -6,7 +6,8 @@
 use super::{Found, address};
 use crate::component::ollama;
 use crate::controller::cache::Touched;
-use crate::controller::{lock, paged};
+use crate::controller::lock;
+use crate::controller::watched::paged;
 use futures::stream::BoxStream;
 use futures::{StreamExt, future, stream};
 use k8s_openapi::api::core::v1::Service;

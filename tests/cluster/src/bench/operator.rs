@@ -22,6 +22,8 @@ use crate::cluster::Cluster;
 
 /// The name that the kernel shows of the program.
 const NAME: &str = "llm-operator";
+/// How the image is made, whose environment the program has in a cluster.
+const IMAGE: &str = include_str!("../../../../Dockerfile");
 /// Between two questions whether it is ready.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -96,6 +98,7 @@ impl Launch<'_> {
             command.args(["taskset", "--cpu-list", &core.to_string()]);
         }
         command.arg("env").arg(format!("KUBECONFIG={}", file.display()));
+        command.args(IMAGE.lines().filter_map(|line| line.strip_prefix("ENV ")));
         command.arg(&self.bed.program);
         command.args(["run", "--namespace", NAMESPACE, "--pod-name", &self.pod.0]);
         for (port, number) in [("webhook", 10250), ("health", 8081), ("metrics", 8080)] {
