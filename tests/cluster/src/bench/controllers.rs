@@ -65,7 +65,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
     models.ollama("0.0.0.0").await?;
     models.pull("127.0.0.1", 0).await?;
     let operator = scene.operator().await?;
-    let start = operator.memory()?.0;
+    let start = operator.memory()?.now;
     bed.namespace("bench", None).await?;
     let mut goals = vec![];
     let throttled = throttled(&scene, &operator, &models, bench).await?;
@@ -136,6 +136,7 @@ async fn grow(
         "*KiB per stack",
         "*CPU ms per stack",
         "*MiB",
+        "*MiB of its own",
         "most MiB",
     ];
     let mut table = Table::new("From apply to Ready", "stacks before and after", &columns);
@@ -155,8 +156,9 @@ async fn grow(
                 step.ledger.writes() / new,
                 step.bytes / new / 1024.0,
                 step.cpu / new * 1000.0,
-                step.memory,
-                step.peak,
+                step.memory.now,
+                step.memory.own,
+                step.memory.most,
             ],
         );
         steps.push(step);
@@ -190,11 +192,12 @@ async fn step(
         .map_err(|error| error.context(operator.log()))?;
     let seconds = begin.elapsed().as_secs_f64();
     quiet(scene).await?;
-    let (memory, peak) = operator.memory()?;
+    let memory = operator.memory()?;
     let ledger = Ledger::of(audit.since(mark)?);
     say(&format!(
-        "  {before} to {after}: {seconds:.1} s, {:.0} writes, {memory:.1} MiB",
-        ledger.writes()
+        "  {before} to {after}: {seconds:.1} s, {:.0} writes, {:.1} MiB",
+        ledger.writes(),
+        memory.now
     ));
     Ok(Step {
         stacks: after,
@@ -205,7 +208,6 @@ async fn step(
         bytes: count(scene.relay.bytes() - bytes),
         cpu: operator.cpu()? - cpu,
         memory,
-        peak,
         ledger,
     })
 }

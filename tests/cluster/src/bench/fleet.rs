@@ -53,7 +53,7 @@ async fn many(bed: &Bed, operator: &Operator, models: &Models, servers: usize) -
     let stacks = Stacks::watch(bed, "fleet").await?;
     let items: Vec<Value> = (0..MODELS).map(|index| models.item(index)).collect();
     let audit = bed.cluster.audit();
-    let (mark, cpu, before) = (audit.mark()?, operator.cpu()?, operator.memory()?.0);
+    let (mark, cpu, before) = (audit.mark()?, operator.cpu()?, operator.memory()?.now);
     let objects = (0..STACKS).map(|index| stack(&format!("fleet-{index}"), servers, &items));
     stacks.create(objects.collect()).await?;
     let all = STACKS * servers;
@@ -78,9 +78,10 @@ async fn many(bed: &Bed, operator: &Operator, models: &Models, servers: usize) -
         "most MiB",
     ];
     let mut table = Table::new("Models on servers", "servers x models", &columns);
-    let (now, most) = operator.memory()?;
+    let memory = operator.memory()?;
     let busy = (operator.cpu()? - cpu) * 1000.0;
-    let cells = [seconds, ledger.statuses(), ledger.writes(), busy, before, now, most];
+    let writes = [seconds, ledger.statuses(), ledger.writes()];
+    let cells = writes.into_iter().chain([busy, before, memory.now, memory.most]);
     table.row(format!("{all} x {MODELS}"), cells);
     say(&format!(
         "  {all} x {MODELS}: {seconds:.1} s, {:.0} status writes",

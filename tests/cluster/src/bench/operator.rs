@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::bed::{Bed, LIMIT, NAMESPACE};
-use super::process;
+use super::process::{self, Memory};
 use crate::cluster::Cluster;
 
 /// The name that the kernel shows of the program.
@@ -130,11 +130,11 @@ impl Operator {
         Ok(process::cpu(self.pid).with_context(|| self.log())?.as_secs_f64())
     }
 
-    /// Resident MiB now, and the most it ever was.
+    /// Resident memory.
     ///
     /// # Errors
     /// When it has ended.
-    pub fn memory(&self) -> Result<(f64, f64)> {
+    pub fn memory(&self) -> Result<Memory> {
         process::memory(self.pid).with_context(|| self.log())
     }
 

@@ -25,11 +25,22 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Resident memory in MiB: now, and the most it ever was.
+/// Resident memory in MiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Now, with as much of the program's file as is mapped.
+    pub now: f64,
+    /// The most it ever was.
+    pub most: f64,
+    /// Now, without the program's file.
+    pub own: f64,
+}
+
+/// What a process takes.
 ///
 /// # Errors
 /// When there is no such process.
-pub fn memory(pid: u32) -> Result<(f64, f64)> {
+pub fn memory(pid: u32) -> Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
     let field = |name: &str| -> Result<f64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -37,7 +48,11 @@ pub fn memory(pid: u32) -> Result<(f64, f64)> {
         let kib: f64 = kib.with_context(|| format!("no {name} of process {pid}"))?.parse()?;
         Ok(kib / 1024.0)
     };
-    Ok((field("VmRSS:")?, field("VmHWM:")?))
+    Ok(Memory {
+        now: field("VmRSS:")?,
+        most: field("VmHWM:")?,
+        own: field("RssAnon:")?,
+    })
 }
 
 /// The one child of a process, once it has one.
@@ -61,8 +76,9 @@ mod tests {
     #[test]
     fn a_process_uses_something() {
         let me = std::process::id();
-        let (now, most) = memory(me).unwrap();
-        assert!(now > 0.5 && most >= now, "{now} {most}");
+        let memory = memory(me).unwrap();
+        let ordered = 0.1 < memory.own && memory.own < memory.now && memory.now <= memory.most;
+        assert!(ordered, "{memory:?}");
         let before = cpu(me).unwrap();
         let busy = std::time::Instant::now();
         while busy.elapsed() < Duration::from_millis(60) {}

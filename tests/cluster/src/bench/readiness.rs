@@ -61,7 +61,7 @@ async fn starts(bed: &Bed, pod: &(String, IpAddr), bench: &Bench, goals: &mut Ve
     let mut times = vec![];
     let number = if bench.short { 2 } else { STARTS };
     let first = launch(bed, pod).start().await?;
-    let (authority, memory) = (milliseconds(first.ready_after), first.memory()?.0);
+    let (authority, memory) = (milliseconds(first.ready_after), first.memory()?.now);
     end(first).await?;
     for _ in 0..number {
         let operator = launch(bed, pod).start().await?;

@@ -2,6 +2,7 @@
 
 use super::{Ledger, OLDER_SECONDS};
 use crate::bench::figures::{Line, count};
+use crate::bench::process::Memory;
 use crate::bench::record::{Goal, Table};
 
 /// The step at which the older operator was measured, and the one of the design's budget.
@@ -31,10 +32,8 @@ pub struct Step {
     pub bytes: f64,
     /// Seconds.
     pub cpu: f64,
-    /// MiB at its end.
-    pub memory: f64,
-    /// The most MiB so far.
-    pub peak: f64,
+    /// At its end.
+    pub memory: Memory,
 }
 
 /// What the goals say of it.
@@ -51,13 +50,19 @@ pub fn judge(steps: &[Step], goals: &mut Vec<Goal>) {
             goals.push(Goal::new(
                 "memory with 300 stacks",
                 "MiB",
-                step.memory,
+                step.memory.now,
                 quarter,
                 Some(OLDER_MEMORY),
             ));
         }
         if step.stacks == BUDGET_STEP {
-            goals.push(Goal::new("memory with 500 stacks", "MiB", step.memory, BUDGET, None));
+            goals.push(Goal::new(
+                "memory with 500 stacks",
+                "MiB",
+                step.memory.now,
+                BUDGET,
+                None,
+            ));
         }
     }
 }
@@ -80,7 +85,7 @@ pub fn lines(start: f64, steps: &[Step]) -> Table {
     sum("writes", |s| s.ledger.writes());
     sum("KiB to and from the API server", |s| s.bytes / 1024.0);
     sum("CPU ms", |s| s.cpu * 1000.0);
-    let memory = steps.iter().map(|s| (count(s.stacks), s.memory * 1024.0));
+    let memory = steps.iter().map(|s| (count(s.stacks), s.memory.now * 1024.0));
     let memory: Vec<_> = std::iter::once((0.0, start * 1024.0)).chain(memory).collect();
     line(&mut table, "resident KiB", &memory);
     table

@@ -28,6 +28,7 @@ pub async fn at_rest(scene: &Scene<'_>, operator: &Operator, rest: Duration, goa
         "*KiB",
         "*CPU %",
         "MiB",
+        "MiB of its own",
     ];
     let mut table = Table::new("At rest, with all stacks", "seconds", &columns);
     let seconds = rest.as_secs_f64();
@@ -40,9 +41,10 @@ pub async fn at_rest(scene: &Scene<'_>, operator: &Operator, rest: Duration, goa
         kib,
         busy / seconds * 100.0,
     ];
+    let memory = operator.memory()?;
     table.row(
         rest.as_secs().to_string(),
-        cells.into_iter().chain([operator.memory()?.0]),
+        cells.into_iter().chain([memory.now, memory.own]),
     );
     goals.push(Goal::new(
         "writes at rest, Lease aside",
@@ -66,7 +68,7 @@ pub async fn cold(scene: &Scene<'_>, stacks: usize) -> Result<Table> {
     all.await.map_err(|error| error.context(operator.log()))?;
     let seconds = begin.elapsed().as_secs_f64();
     let cpu = operator.cpu()?;
-    let (now, most) = operator.memory()?;
+    let memory = operator.memory()?;
     quiet(scene).await?;
     let ledger = Ledger::of(audit.since(mark)?);
     let columns = [
@@ -77,12 +79,15 @@ pub async fn cold(scene: &Scene<'_>, stacks: usize) -> Result<Table> {
         "KiB",
         "*CPU s",
         "*MiB",
+        "*MiB of its own",
         "*most MiB",
     ];
     let mut table = Table::new("A start with existing stacks", "stacks", &columns);
     let kib = count(scene.relay.bytes() - bytes) / 1024.0;
     let ready = operator.ready_after.as_secs_f64() * 1000.0;
-    let cells = [ready, seconds, ledger.requests(), ledger.writes(), kib, cpu, now, most];
+    let requests = [ledger.requests(), ledger.writes(), kib];
+    let memory = [cpu, memory.now, memory.own, memory.most];
+    let cells = [ready, seconds].into_iter().chain(requests).chain(memory);
     table.row(stacks.to_string(), cells);
     operator.stop().await?;
     Ok(table)
