@@ -102,10 +102,10 @@ pub(super) async fn apply(
                 return Ok(result);
             }
             Applied::Live(answer) => {
+                let answer = cache::live(*answer, &object.resource);
                 context
                     .memory
                     .sent(&key(owner), object, before.map(|i| &live[i]), &answer);
-                let answer = cache::live(*answer, &object.resource);
                 match before {
                     Some(i) => live[i] = answer,
                     None => live.push(answer),

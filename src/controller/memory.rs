@@ -7,6 +7,7 @@ use crate::kind::ollamamodel::plan::Note;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use rand::Rng;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -151,9 +152,45 @@ fn version(live: &DynamicObject) -> Option<Box<str>> {
 /// The uid is part of it: an object that was deleted and made again by someone else is another one.
 fn mark(live: &DynamicObject) -> Box<str> {
     let generation = live.metadata.generation.map(|g| format!("g{g}"));
-    // Autoscalers have none before Kubernetes 1.36, and a status that changes four times a minute.
-    let autoscaler = live.types.as_ref().is_some_and(|t| t.kind == "HorizontalPodAutoscaler");
-    let generation = generation.or_else(|| autoscaler.then(|| hash::of(&live.data["spec"])));
-    let state = generation.or_else(|| live.resource_version()).unwrap_or_default();
+    let state = generation.or_else(|| substance(live).map(|value| hash::of(&value)));
+    let state = state.or_else(|| live.resource_version()).unwrap_or_default();
     format!("{}/{state}", live.uid().unwrap_or_default()).into()
+}
+
+/// What counts of the kinds that have no generation, but a status, or a spec that others fill in.
+fn substance(live: &DynamicObject) -> Option<Value> {
+    let (meta, spec) = (&live.metadata, &live.data["spec"]);
+    match live.types.as_ref()?.kind.as_str() {
+        // They have none before Kubernetes 1.36, and a status that changes four times a minute.
+        "HorizontalPodAutoscaler" => Some(spec.clone()),
+        // Bound, it has a volume; all else of its spec can never change.
+        "PersistentVolumeClaim" => Some(json!([meta.labels, meta.annotations, spec["resources"]])),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mark;
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    fn claim(version: &str, size: &str, volume: Option<&str>) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "chat", "uid": "u", "resourceVersion": version, "labels": {"llm-deployment": "chat"}},
+            "spec": {"resources": {"requests": {"storage": size}}, "volumeName": volume},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_claim_that_is_bound_is_not_changed_and_one_that_has_grown_is() {
+        let made = mark(&claim("1", "1Gi", None));
+        assert_eq!(mark(&claim("2", "1Gi", Some("pv"))), made);
+        assert_ne!(mark(&claim("2", "2Gi", Some("pv"))), made);
+        let mut other = claim("1", "1Gi", None);
+        other.metadata.labels = None;
+        assert_ne!(mark(&other), made);
+    }
 }

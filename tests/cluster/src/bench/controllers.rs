@@ -1,5 +1,6 @@
 //! Many stacks: how fast they converge, what that costs, what they cost at rest, and how the operator starts with them.
 
+mod bare;
 mod growth;
 mod ledger;
 mod models;
@@ -27,6 +28,8 @@ pub(super) use stacks::Stacks;
 /// How many stacks there are after each step.
 const STEPS: [usize; 4] = [100, 300, 500, 1000];
 const SHORT: [usize; 2] = [10, 20];
+/// As many are made once more without the operator.
+const BARE: usize = 100;
 /// How long nothing happens.
 const REST: Duration = Duration::from_secs(60);
 const SHORT_REST: Duration = Duration::from_secs(10);
@@ -77,7 +80,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
     let rest = if bench.short { SHORT_REST } else { REST };
     tables.push(rest::at_rest(&scene, &operator, rest, &mut goals).await?);
     operator.stop().await?;
-    tables.push(rest::cold(&scene, steps.last().map_or(0, |s| s.stacks)).await?);
+    let all = steps.last().map_or(0, |s| s.stacks);
+    tables.push(rest::cold(&scene, all).await?);
+    tables.push(bare::bare(&bed, "bench", all.min(BARE)).await?);
     Ok((goals, tables))
 }
 

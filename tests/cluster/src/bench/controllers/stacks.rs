@@ -19,7 +19,7 @@ use crate::bench::figures::count;
 use crate::test::until;
 
 /// As many people at a time.
-const CREATORS: usize = 8;
+pub const CREATORS: usize = 8;
 /// A step that takes longer than this has gone wrong.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Without one more Ready stack for this long it has gone wrong, too.
