@@ -12,6 +12,7 @@ mod shell;
 use crate::kind;
 use clap::{CommandFactory, Parser, Subcommand};
 use output::{Form, Output};
+pub use run::Meters;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;

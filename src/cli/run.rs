@@ -1,21 +1,23 @@
 //! The operator's process: every replica serves, the one that holds the Lease reconciles.
 
 mod args;
+mod meters;
 
 use super::manifests;
 use crate::clock::Clock;
-use crate::controller::{self, metrics::Reconciles};
+use crate::controller;
 use crate::health::{self, Gates};
 use crate::lease::{self, Claim};
 use crate::pki::{self, Serving};
 use crate::server::{Limits, Port};
-use crate::{metrics, ollama, webhook};
+use crate::{metrics, webhook};
 use anyhow::Context;
 pub(super) use args::Args;
 use args::Format;
 use axum::http::Response;
 use kube::Client;
 use kube::client::ClientBuilder;
+pub use meters::Meters;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -47,12 +49,8 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     // `stop` begins the end; `last` is for what must answer until everything else has ended.
     let (stop, last) = (CancellationToken::new(), CancellationToken::new());
     let gates = Gates::default();
-    let mut registry = metrics::registry();
-    let reconciles = Reconciles::register(&mut registry);
-    let models = ollama::metrics::Metrics::register(&mut registry);
-    let webhooks = webhook::Metrics::register(&mut registry);
-    let certificates = pki::Metrics::register(&mut registry);
-    let clock = args.clock(Clock::register(&mut registry));
+    let meters = Meters::default();
+    let clock = args.clock(meters.clock);
     let client = client(&clock).await.context("no way to the API server")?;
     let inside = [
         Port::inside(
@@ -61,7 +59,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         ),
         Port::inside(
             listen(args.metrics_address, "metrics").await?,
-            metrics::router(Arc::new(registry)),
+            metrics::router(Arc::new(meters.registry)),
         ),
     ];
     let inside = inside.map(|port| tokio::spawn(port.serve(last.clone())));
@@ -69,9 +67,9 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
     let port = Port {
         listener: listen(args.webhook_address, "the webhooks").await?,
         tls: Some(webhook::tls::config(Arc::clone(&serving) as Arc<_>)?),
-        router: webhook::router(Arc::new(settings.clone()), webhooks.clone()),
+        router: webhook::router(Arc::new(settings.clone()), meters.webhooks.clone()),
         limits: Limits::default(),
-        failed_handshakes: webhooks.failed_handshakes,
+        failed_handshakes: meters.webhooks.failed_handshakes,
     };
     let (gate, keeping) = (gates.gate("certificate"), args.certificates(clock.clone()));
     let admission = tokio::spawn(port.serve(stop.clone()));
@@ -81,7 +79,7 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         client.clone(),
         serving,
         gate,
-        certificates,
+        meters.certificates,
         last.clone(),
     ));
     tokio::spawn(signals(stop.clone(), gates.clone()));
@@ -93,8 +91,8 @@ async fn operate(args: &Args) -> anyhow::Result<()> {
         namespaces: args.watch_namespaces.clone(),
         pod: args.pod_name.clone(),
         resync: Duration::from_secs(args.resync_seconds),
-        metrics: reconciles,
-        models,
+        metrics: meters.reconciles,
+        models: meters.models,
     };
     let result = lead(claim, config, stop.clone()).await;
     gates.drain();
