@@ -32,8 +32,8 @@ pub const USER: &str = "system:serviceaccount:llm-operator-system:llm-operator";
 pub const UNADMITTED: &str = "bench.test/unadmitted";
 /// Long enough for a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
-/// Five nodes of 1000 pods each.
-const NODES: u32 = 5;
+/// Ten nodes of 64 CPUs each: what stacks request of these fills them first, with some 1400.
+const NODES: u32 = 10;
 /// Seconds after which the cluster goes by itself when this process was killed.
 const LINGER: u64 = 5;
 
