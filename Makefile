@@ -161,15 +161,16 @@ dist: ## Build the program that is shipped
 	RUSTFLAGS="$$flags" cargo build --locked --profile dist --package llm-operator
 
 # Not with make's own variable for itself, whose lines run even where nothing is to be done (--dry-run).
-reproducible: ## Build it twice, from clones in two folders, and compare (10 min)
+reproducible: ## Build it twice, from clones in two folders, and compare (15 min)
 	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
 	for clone in one another/deeper; do \
 		git clone --quiet . "$$work/$$clone" && \
-		env -u MAKEFLAGS CARGO_TARGET_DIR="$$work/$$clone/target" make --no-print-directory -C "$$work/$$clone" dist || exit 1; \
-		cp "$$work/$$clone/$(patsubst $(TARGET_DIR)/%,target/%,$(SHIPPED))" "$$work/$$(basename $$clone)"; \
-		sha256sum "$$work/$$(basename $$clone)"; \
+		env -u MAKEFLAGS CARGO_TARGET_DIR="$$work/$$clone/target" make --no-print-directory -C "$$work/$$clone" dist && \
+		mv "$$work/$$clone/$(patsubst $(TARGET_DIR)/%,target/%,$(SHIPPED))" "$$work/$$(basename $$clone).program" && \
+		rm -rf "$$work/$$clone" || exit 1; \
 	done; \
-	cmp "$$work/one" "$$work/deeper" && echo "both clones made the same bytes"
+	sha256sum "$$work/one.program" "$$work/deeper.program" && cmp "$$work/one.program" "$$work/deeper.program" && \
+	echo "both clones made the same bytes"
 
 release: dist programs $(CYCLONEDX) ## Put together what a release consists of, in release/: program, chart, SBOM, checksums
 	@rm -rf release && mkdir release
