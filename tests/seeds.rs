@@ -290,3 +290,19 @@ spec: # all of it
     same_objects(&after, before);
     assert_eq!(parsed(&after)["spec"]["ollama"]["env"][1]["name"], "C");
 }
+
+/// A value that is nothing has no place in the text: what follows its key must not be left behind.
+#[test]
+fn a_document_that_ends_with_an_empty_field_is_rewritten_to_its_end() {
+    let both = "env: [{name: A, value: b}], envVars: [{name: C, value: d}]";
+    for ollama in ["serviceType: NodePort", &format!("serviceType: NodePort, {both}")] {
+        let before = format!(
+            "apiVersion: llm.geeper.io/v1alpha1\nkind: LMDeployment\nmetadata: {{name: code}}\nspec:\n  \
+             ollama: {{models: [\"a:1b\"], {ollama}}}\n  tabby:\n    modelName: a:1b\n    resources :\n "
+        );
+        let after = String::from_utf8(run("migrate", &before).stdout).unwrap();
+        let spec = &parsed(&after)["spec"];
+        assert_eq!(spec["tabby"]["chatModel"], "a:1b", "{after}");
+        assert!(spec["tabby"]["resources"].is_null(), "{after}");
+    }
+}

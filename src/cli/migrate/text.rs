@@ -183,13 +183,24 @@ fn map<'a>(text: &str, at: Range<usize>, events: &mut impl Iterator<Item = Place
         };
         let Some(first) = events.next() else { break };
         let value = node(text, first, events);
-        end = value.at().end.max(key_at.end);
+        end = value.at().end.max(colon(text, key_at.end));
         entries.push(Entry { key, key_at, value });
     }
     Node::Map {
         entries,
         flow,
         at: at.start..end,
+    }
+}
+
+/// Behind the colon of a key that ends there: a value that is nothing has no place of its own.
+fn colon(text: &str, key_end: usize) -> usize {
+    let rest = text[key_end..].trim_start();
+    let spaces = text.len() - key_end - rest.len();
+    if rest.starts_with(':') {
+        key_end + spaces + 1
+    } else {
+        key_end
     }
 }
 
