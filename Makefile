@@ -178,7 +178,8 @@ release: dist programs $(CYCLONEDX) ## Put together what a release consists of, 
 	"$$($(CLUSTER) tools --path helm4)" package charts/llm-operator --destination release
 	cd / && PATH="$(dir $(CYCLONEDX)):$$PATH" cargo cyclonedx --manifest-path '$(CURDIR)/Cargo.toml' --quiet --format json \
 		--no-build-deps --override-filename llm-operator-$(VERSION).cdx
-	@sed -i 's|path+file://$(CURDIR)|path+file:///src|g' llm-operator-$(VERSION).cdx.json && mv llm-operator-$(VERSION).cdx.json release/ && rm -f tests/cluster/llm-operator-$(VERSION).cdx.json
+	@sed 's|path+file://$(CURDIR)|path+file:///src|g' llm-operator-$(VERSION).cdx.json > release/llm-operator-$(VERSION).cdx.json
+	@rm -f llm-operator-$(VERSION).cdx.json tests/cluster/llm-operator-$(VERSION).cdx.json
 	cd release && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 	@echo "docs/release.md says how to sign and publish these"
 

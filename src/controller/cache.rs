@@ -98,7 +98,7 @@ pub(super) enum Keep {
 }
 
 /// What it measured last changes four times a minute, and nobody reads it.
-const AUTOSCALER: &str = "HorizontalPodAutoscaler";
+pub(super) const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
 /// By [`place`].
 type Shelf = BTreeMap<Box<str>, Packed<DynamicObject>>;

@@ -162,7 +162,7 @@ fn substance(live: &DynamicObject) -> Option<Value> {
     let (meta, spec) = (&live.metadata, &live.data["spec"]);
     match live.types.as_ref()?.kind.as_str() {
         // They have none before Kubernetes 1.36, and a status that changes four times a minute.
-        "HorizontalPodAutoscaler" => Some(spec.clone()),
+        cache::AUTOSCALER => Some(spec.clone()),
         // Bound, it has a volume; all else of its spec can never change.
         "PersistentVolumeClaim" => Some(json!([meta.labels, meta.annotations, spec["resources"]])),
         _ => None,

@@ -195,13 +195,8 @@ fn map<'a>(text: &str, at: Range<usize>, events: &mut impl Iterator<Item = Place
 
 /// Behind the colon of a key that ends there: a value that is nothing has no place of its own.
 fn colon(text: &str, key_end: usize) -> usize {
-    let rest = text[key_end..].trim_start();
-    let spaces = text.len() - key_end - rest.len();
-    if rest.starts_with(':') {
-        key_end + spaces + 1
-    } else {
-        key_end
-    }
+    let rest = text[key_end..].trim_start().strip_prefix(':');
+    rest.map_or(key_end, |rest| text.len() - rest.len())
 }
 
 /// The end of a list or mapping: its bracket, or the end of its last part.

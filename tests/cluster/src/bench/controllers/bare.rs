@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams, TypeMeta};
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::core::ApiResource;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
@@ -85,13 +85,9 @@ async fn objects(client: &Client, namespace: &str, stacks: usize) -> Result<BTre
 
 /// Without what the API server and its controllers have added.
 fn plain(object: DynamicObject, kind: &ApiResource) -> DynamicObject {
-    let metadata = ObjectMeta {
-        name: object.metadata.name,
-        labels: object.metadata.labels,
-        ..ObjectMeta::default()
-    };
-    let mut data = object.data;
-    if let Some(spec) = data["spec"].as_object_mut() {
+    let mut fresh = DynamicObject::new(&object.name_any(), kind).data(object.data);
+    fresh.metadata.labels = object.metadata.labels;
+    if let Some(spec) = fresh.data.get_mut("spec").and_then(Value::as_object_mut) {
         let set: &[&str] = match kind.kind.as_str() {
             "Service" if spec["clusterIP"] != "None" => &["clusterIP", "clusterIPs"],
             "PersistentVolumeClaim" => &["volumeName"],
@@ -99,18 +95,10 @@ fn plain(object: DynamicObject, kind: &ApiResource) -> DynamicObject {
         };
         spec.retain(|field, _| !set.contains(&field.as_str()));
     }
-    if let Value::Object(fields) = &mut data {
+    if let Value::Object(fields) = &mut fresh.data {
         fields.remove("status");
     }
-    let types = TypeMeta {
-        api_version: kind.api_version.clone(),
-        kind: kind.kind.clone(),
-    };
-    DynamicObject {
-        types: Some(types),
-        metadata,
-        data,
-    }
+    fresh
 }
 
 async fn create(client: Client, objects: Vec<Child>) -> Result<()> {
