@@ -22,16 +22,17 @@ pub fn plain(bytes: &[u8]) -> String {
         })
 }
 
-/// The SHA-256 of a JSON value; maps are ordered by key, so equal values have equal hashes.
-#[must_use]
-pub fn digest(value: &Value) -> [u8; 32] {
-    Sha256::digest(value.to_string()).into()
-}
-
-/// The same as lower-case hexadecimal.
+/// The SHA-256 of a JSON value as lower-case hexadecimal; maps are ordered by key, so equal values have equal hashes.
 #[must_use]
 pub fn of(value: &Value) -> String {
-    plain(&digest(value))
+    hex(value.to_string().as_bytes())
+}
+
+/// The first half of its bytes, for many that are kept.
+#[must_use]
+pub fn digest(value: &Value) -> [u8; 16] {
+    let whole = Sha256::digest(value.to_string());
+    std::array::from_fn(|i| whole[i])
 }
 
 /// The first `length` characters of [`hex`].

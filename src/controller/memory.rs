@@ -23,8 +23,8 @@ pub(super) struct Memory(Mutex<HashMap<String, Doings>>);
 
 #[derive(Default)]
 struct Doings {
-    /// By their places on the shelf.
-    sent: HashMap<Box<str>, Sent>,
+    /// By [`place`].
+    sent: HashMap<Digest, Sent>,
     failures: u32,
     said: String,
     /// What is worth an event and was told.
@@ -33,13 +33,21 @@ struct Doings {
     paced: Option<Instant>,
 }
 
+/// Stands for a value that only has to be told from others: there are twenty of these for every stack, in three places.
+type Digest = [u8; 16];
+
 struct Sent {
-    hash: [u8; 32],
+    body: Digest,
+    /// See [`mark`].
+    after: Digest,
+    /// Until the watch has caught up.
+    awaited: Option<Box<Awaited>>,
+}
+
+struct Awaited {
     /// What the watch showed when it was sent: while it still shows that, it has not caught up.
-    before: Option<Box<str>>,
-    /// What tells a change by others: the generation, or the version where there is none.
-    after: Box<str>,
-    at: Instant,
+    before: Option<String>,
+    since: Instant,
 }
 
 /// What an object is remembered by: its name, since an object that is gone has no uid any more.
@@ -54,27 +62,28 @@ impl Memory {
         let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else {
             return false;
         };
-        if sent.hash != hash::digest(&object.body) {
+        if sent.body != hash::digest(&object.body) {
             return false;
         }
-        let unchanged = live.is_some_and(|live| mark(live) == sent.after);
-        if unchanged {
-            // Caught up: from now on an absence is a deletion.
-            sent.before = None;
-            sent.at = Instant::now().checked_sub(SETTLE).unwrap_or_else(Instant::now);
+        if live.is_some_and(|live| mark(live) == sent.after) {
+            // From now on an absence is a deletion.
+            sent.awaited = None;
             return true;
         }
-        let behind = live.and_then(version) == sent.before;
-        behind && sent.at.elapsed() < SETTLE
+        let version = live.and_then(ResourceExt::resource_version);
+        let behind = |awaited: &Awaited| awaited.before == version && awaited.since.elapsed() < SETTLE;
+        sent.awaited.as_deref().is_some_and(behind)
     }
 
     /// Notes what was sent, what the watch showed before, and what the API server answered.
     pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
         let sent = Sent {
-            hash: hash::digest(&object.body),
-            before: before.and_then(version),
+            body: hash::digest(&object.body),
             after: mark(answer),
-            at: Instant::now(),
+            awaited: Some(Box::new(Awaited {
+                before: before.and_then(ResourceExt::resource_version),
+                since: Instant::now(),
+            })),
         };
         self.lock()
             .entry(owner.to_string())
@@ -141,20 +150,20 @@ impl Memory {
     }
 }
 
-fn place(object: &Object) -> Box<str> {
-    cache::place(&object.resource.kind, &object.name)
+/// Where an object lies on the shelf of its owner.
+fn place(object: &Object) -> Digest {
+    hash::digest(&json!([object.resource.kind, object.name]))
 }
 
-fn version(live: &DynamicObject) -> Option<Box<str>> {
-    live.resource_version().map(Box::from)
-}
-
-/// The uid is part of it: an object that was deleted and made again by someone else is another one.
-fn mark(live: &DynamicObject) -> Box<str> {
-    let generation = live.metadata.generation.map(|g| format!("g{g}"));
-    let state = generation.or_else(|| substance(live).map(|value| hash::of(&value)));
-    let state = state.or_else(|| live.resource_version()).unwrap_or_default();
-    format!("{}/{state}", live.uid().unwrap_or_default()).into()
+/// Tells a change by others: by the generation, or the version where there is none. The uid is part of it: an object that
+/// was deleted and made again by someone else is another one.
+fn mark(live: &DynamicObject) -> Digest {
+    let state = match (live.metadata.generation, substance(live)) {
+        (Some(generation), _) => json!(generation),
+        (None, Some(substance)) => substance,
+        (None, None) => json!(live.metadata.resource_version),
+    };
+    hash::digest(&json!([live.metadata.uid, state]))
 }
 
 /// What counts of the kinds that have no generation, but a status, or a spec that others fill in.

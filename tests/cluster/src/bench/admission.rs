@@ -1,5 +1,6 @@
 //! How fast the webhooks answer, asked directly and through the API server.
 
+mod bare;
 mod through;
 
 use std::net::SocketAddr;
@@ -42,7 +43,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
     } else {
         (None, None)
     };
-    bed.namespace("watched", None).await?;
+    bed.namespace("watched", &[]).await?;
     // The objects of this benchmark are not what it reconciles.
     let arguments = ["--watch-namespace=watched"];
     let launch = |core| Launch {

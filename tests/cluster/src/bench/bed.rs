@@ -123,13 +123,13 @@ impl Bed {
         Ok(())
     }
 
-    /// A namespace, with a label or without.
+    /// A namespace with these labels.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub async fn namespace(&self, name: &str, label: Option<&str>) -> Result<()> {
+    pub async fn namespace(&self, name: &str, labels: &[&str]) -> Result<()> {
         self.cluster.kubectl(&["create", "namespace", name]).await?;
-        if let Some(label) = label {
+        for label in labels {
             let label = format!("{label}=true");
             self.cluster.kubectl(&["label", "namespace", name, &label]).await?;
         }

@@ -69,7 +69,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
     models.pull("127.0.0.1", 0).await?;
     let operator = scene.operator().await?;
     let start = operator.memory()?.now;
-    bed.namespace("bench", None).await?;
+    bed.namespace("bench", &[]).await?;
     let mut goals = vec![];
     let throttled = throttled(&scene, &operator, &models, bench).await?;
     bed.unleash().await?;
@@ -102,7 +102,7 @@ fn stack(name: &str, model: &Value) -> Value {
 async fn throttled(scene: &Scene<'_>, operator: &Operator, models: &Models, bench: &Bench) -> Result<Table> {
     let number = if bench.short { 5 } else { 50 };
     say("  with the controller manager's default limits");
-    scene.bed.namespace("throttled", None).await?;
+    scene.bed.namespace("throttled", &[]).await?;
     let stacks = Stacks::watch(scene.bed, "throttled").await?;
     let step = step(scene, operator, &stacks, (0, number), models).await?;
     let columns = ["*seconds", "*seconds per stack", "older operator, seconds per stack"];

@@ -49,7 +49,7 @@ fn stack(name: &str, servers: usize, models: &[Value]) -> Value {
 }
 
 async fn many(bed: &Bed, operator: &Operator, models: &Models, servers: usize) -> Result<Table> {
-    bed.namespace("fleet", None).await?;
+    bed.namespace("fleet", &[]).await?;
     let stacks = Stacks::watch(bed, "fleet").await?;
     let items: Vec<Value> = (0..MODELS).map(|index| models.item(index)).collect();
     let audit = bed.cluster.audit();
@@ -93,7 +93,7 @@ async fn many(bed: &Bed, operator: &Operator, models: &Models, servers: usize) -
 async fn pull(bed: &Bed, operator: &Operator, models: &Models, mib: usize, goals: &mut Vec<Goal>) -> Result<Table> {
     say(&format!("  a pull of {mib} MiB"));
     models.add(MODELS, mib).await?;
-    bed.namespace("pull", None).await?;
+    bed.namespace("pull", &[]).await?;
     let stacks = Stacks::watch(bed, "pull").await?;
     // Its server is there before the model is asked for, so that nothing but the pull is measured.
     stacks.create(vec![stack("pull", 1, &[models.item(0)])]).await?;

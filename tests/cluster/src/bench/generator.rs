@@ -50,13 +50,13 @@ pub struct Direct {
     pub seconds: u64,
 }
 
-/// Objects of two namespaces in turn.
+/// Objects of several namespaces in turn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Through {
     /// The administrator's.
     pub kubeconfig: String,
-    /// The namespaces: with the webhooks and without.
-    pub namespaces: [String; 2],
+    /// The namespaces, each with other webhooks.
+    pub namespaces: Vec<String>,
     /// What is made.
     pub object: serde_json::Value,
     /// Clients, each with a connection.

@@ -87,7 +87,7 @@ async fn end(operator: Operator) -> Result<()> {
 
 async fn failovers(bed: &Bed, pods: &[(String, IpAddr)], bench: &Bench, goals: &mut Vec<Goal>) -> Result<Table> {
     // What is made here must not wait for the webhooks of the replica that has just ended.
-    bed.namespace("failover", Some(UNADMITTED)).await?;
+    bed.namespace("failover", &[UNADMITTED]).await?;
     let columns = [
         "*Lease taken after s, p50",
         "most",

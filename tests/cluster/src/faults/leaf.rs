@@ -23,7 +23,7 @@ pub struct Leaf {
 
 impl Leaf {
     /// TLS with this certificate, HTTP/1.1 only.
-    pub(super) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
         let chain = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .context("reading the certificate of the proxy")?;

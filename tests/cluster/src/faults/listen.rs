@@ -30,6 +30,15 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("listening on {address}"))?;
+        Self::on(listener, tls, service)
+    }
+
+    /// The same where a listener is there already, such as one inside a cluster.
+    pub(crate) fn on<S, F>(listener: TcpListener, tls: Option<TlsAcceptor>, service: S) -> anyhow::Result<Self>
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = anyhow::Result<Response<Body>>> + Send + 'static,
+    {
         let address = listener.local_addr().context("the address of a listener")?;
         let mut task = JoinSet::new();
         task.spawn(accept(listener, tls, service));

@@ -3,10 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::bare::{Bare, LABEL};
 use super::{object, tell};
 use crate::bench::bed::{Bed, UNADMITTED};
 use crate::bench::figures::{count, ratio};
-use crate::bench::generator::{self, Plan, Through};
+use crate::bench::generator::{self, Plan, Seen, Through};
 use crate::bench::record::{Goal, Table};
 use crate::bench::{Bench, milliseconds};
 
@@ -14,26 +15,35 @@ use crate::bench::{Bench, milliseconds};
 const OLDER_P50: f64 = 2.1;
 const OLDER_P99: f64 = 4.3;
 
+/// Namespaces, the labels that choose their webhooks, and what these are called.
+const NAMESPACES: [(&str, &[&str], &str); 3] = [
+    ("with", &[], "both"),
+    ("bare", &[UNADMITTED, LABEL], "bare"),
+    ("without", &[UNADMITTED], "none"),
+];
+
 /// Objects created through the API server, one by one and eight at a time.
 pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> Result<Vec<Table>> {
-    bed.namespace("with", None).await?;
-    bed.namespace("without", Some(UNADMITTED)).await?;
+    for (name, labels, _) in NAMESPACES {
+        bed.namespace(name, labels).await?;
+    }
+    let _bare = Bare::start(bed).await?;
     let columns = ["*p50 ms", "p90 ms", "*p99 ms", "p99.9 ms", "created /s"];
     let mut table = Table::new("Objects created through the API server", "clients, webhooks", &columns);
     for (clients, turn) in [(1, 100), (8, 50)] {
         let plan = Plan::Through(Through {
             kubeconfig: bed.cluster.kubeconfig().display().to_string(),
-            namespaces: ["with".into(), "without".into()],
+            namespaces: NAMESPACES.map(|(name, ..)| name.to_owned()).into(),
             object: object(&format!("clients-{clients}-")),
             clients,
             turn,
             turns: if bench.short { 1 } else { 10 },
         });
         let seen = generator::begin(&bed.cluster, None, &plan).await?.end().await?;
-        let [with, without] = &seen[..] else {
+        let [with, bare, without] = &seen[..] else {
             anyhow::bail!("the load has seen {seen:?}")
         };
-        for (what, seen) in [("both", with), ("none", without)] {
+        for ((.., what), seen) in NAMESPACES.iter().zip(&seen) {
             tell(&format!("{clients}, {what}"), seen);
             let spread = seen.spread;
             let pace = count(seen.answered) / seen.seconds;
@@ -42,10 +52,15 @@ pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> 
                 [spread.p50, spread.p90, spread.p99, spread.p999, pace],
             );
         }
-        let (p50, p99) = (
-            with.spread.p50 - without.spread.p50,
-            with.spread.p99 - without.spread.p99,
-        );
+        let added = |seen: &Seen| {
+            (
+                seen.spread.p50 - without.spread.p50,
+                seen.spread.p99 - without.spread.p99,
+            )
+        };
+        let (p50, p99) = added(bare);
+        table.row(format!("{clients}, added by bare ones"), [p50, f64::NAN, p99]);
+        let (p50, p99) = added(with);
         table.row(format!("{clients}, added"), [p50, f64::NAN, p99]);
         if clients == 1 {
             goals.push(Goal::new(
@@ -70,7 +85,7 @@ pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> 
 
 /// That what was compared is what it is called.
 async fn filled_where_admitted(bed: &Bed) -> Result<()> {
-    for (namespace, filled) in [("with", true), ("without", false)] {
+    for (namespace, filled) in [("with", true), ("bare", false), ("without", false)] {
         let path = format!("/apis/llm.geeper.io/v1alpha1/namespaces/{namespace}/lmdeployments?limit=1");
         let found: Value = serde_json::from_str(&bed.cluster.kubectl(&["get", "--raw", &path]).await?)?;
         let spec = &found["items"][0]["spec"];

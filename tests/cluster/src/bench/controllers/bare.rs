@@ -43,7 +43,7 @@ const NAMESPACE: &str = "bare";
 /// Makes what that many stacks of a namespace are made of once more, each object with one request.
 pub async fn bare(bed: &Bed, namespace: &str, stacks: usize) -> Result<Table> {
     say("  the same objects without an operator");
-    bed.namespace(NAMESPACE, None).await?;
+    bed.namespace(NAMESPACE, &[]).await?;
     let client = bed.cluster.client().await?;
     let all = objects(&client, namespace, stacks).await?;
     let number: usize = all.values().map(Vec::len).sum();

@@ -1,4 +1,4 @@
-//! Objects created through the API server, with the webhooks and without in turn.
+//! Objects created through the API server, with several webhooks and without any in turn.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) async fn run(plan: Through) -> Result<Vec<Seen>> {
         turn(&creators, namespace, WARM).await.context("warming up")?;
     }
     say(BEGIN)?;
-    let mut seen = [(vec![], 0.0), (vec![], 0.0)];
+    let mut seen = vec![(vec![], 0.0); plan.namespaces.len()];
     for _ in 0..plan.turns {
         for (namespace, (milliseconds, seconds)) in plan.namespaces.iter().zip(&mut seen) {
             let begin = Instant::now();
@@ -56,7 +56,7 @@ pub(super) async fn run(plan: Through) -> Result<Vec<Seen>> {
         seconds,
         ..Seen::default()
     };
-    Ok(seen.map(told).into())
+    Ok(seen.into_iter().map(told).collect())
 }
 
 async fn client(kubeconfig: &str) -> Result<Client> {
