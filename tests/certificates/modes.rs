@@ -29,6 +29,7 @@ pub async fn the_keeper_of_the_certificate_can_be_changed() -> Result<()> {
     alone.install_with(&tls(json!({"mode": "certManager"}))).await?;
     manager.issues(&alone, NAMESPACE, "llm-operator-webhook").await?;
     let first = served(&alone, &system, MANAGED).await?;
+    examined(&alone, "cert-manager keeps it (certManager)").await?;
 
     // As at the end of its life: another one with another key.
     system.delete("Secret", MANAGED).await?;
@@ -44,6 +45,7 @@ pub async fn the_keeper_of_the_certificate_can_be_changed() -> Result<()> {
         .install_with(&tls(json!({"mode": "existingSecret", "existingSecret": THEIRS})))
         .await?;
     served(&alone, &system, THEIRS).await?;
+    examined(&alone, "somebody else keeps it (existingSecret)").await?;
     alone.install_with(&tls(json!({"mode": "certManager"}))).await?;
     manager.issues(&alone, NAMESPACE, "llm-operator-webhook").await?;
     served(&alone, &system, MANAGED).await?;
@@ -96,6 +98,13 @@ async fn served(alone: &Alone, system: &Objects, secret: &str) -> Result<i64> {
         Ok(Some(end.as_second()))
     })
     .await
+}
+
+/// The doctor, with the rights of the operator, has no problem and knows who keeps the certificate.
+async fn examined(alone: &Alone, keeper: &str) -> Result<()> {
+    let said = alone.doctor().await?;
+    ensure!(said.contains("\n0 problems, ") && said.contains(keeper), "{said}");
+    Ok(())
 }
 
 /// When what each replica serves ends, by its metrics.

@@ -17,6 +17,8 @@ use tokio::task::spawn_blocking;
 pub const RELEASE: &str = "llm-operator";
 /// Its namespace.
 pub const NAMESPACE: &str = "llm-operator-system";
+/// What its pods are of.
+const DEPLOYMENT: &str = "deployment/llm-operator-controller-manager";
 /// The user that the operator is to the API server.
 pub const USER: &str = "system:serviceaccount:llm-operator-system:llm-operator";
 /// Names a static binary of the operator that is tested in place of the one built here.
@@ -254,14 +256,22 @@ impl Alone {
         install(&self.cluster, Helm::V4, &values).await
     }
 
+    /// What the doctor in one of its pods says, with the operator's rights.
+    ///
+    /// # Errors
+    /// When it finds a problem.
+    pub async fn doctor(&self) -> Result<String> {
+        let inside = ["-n", NAMESPACE, "exec", DEPLOYMENT, "--", "/llm-operator", "doctor"];
+        self.kubectl(&inside).await
+    }
+
     /// Runs that many replicas, and returns when there are as many.
     ///
     /// # Errors
     /// What kubectl says.
     pub async fn scale(&self, replicas: u32) -> Result<()> {
-        let deployment = "deployment/llm-operator-controller-manager";
         let count = format!("--replicas={replicas}");
-        self.kubectl(&["-n", NAMESPACE, "scale", deployment, &count]).await?;
+        self.kubectl(&["-n", NAMESPACE, "scale", DEPLOYMENT, &count]).await?;
         let selector = "--selector=app.kubernetes.io/name=llm-operator,app.kubernetes.io/component!=selfcheck";
         if replicas == 0 {
             let wait = [
@@ -275,7 +285,7 @@ impl Alone {
             ];
             self.kubectl(&wait).await?;
         } else {
-            self.kubectl(&["-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"])
+            self.kubectl(&["-n", NAMESPACE, "rollout", "status", DEPLOYMENT, "--timeout=120s"])
                 .await?;
         }
         Ok(())
