@@ -59,10 +59,10 @@ demo: $(if $(OWN_CLUSTER),,root) programs ## Start a real cluster, install the c
 demo-down: programs ## Remove everything that `make demo` made
 	@$(CLUSTER) demo-down $(OWN_CLUSTER)
 
-test: test-programs ## Run every test, those on real clusters included
+test: test-programs tools ## Run every test, those on real clusters included
 	@$(CLUSTER) --name test with -- tests/lanes.sh
 
-soak: test-programs ## Break everything for as long as it takes to be sure, with both Helms, and write docs/reliability.md (an hour)
+soak: test-programs tools ## Break everything for as long as it takes to be sure, with both Helms, and write docs/reliability.md (an hour)
 	@LLM_OPERATOR_SOAK=1 $(CLUSTER) --name test with -- cargo test --workspace --no-fail-fast \
 		--test reliability --test install --test faults --test fuzz -- --show-output
 

@@ -21,10 +21,11 @@ pub const THEIRS: &str = "our-own-certificate";
 pub async fn the_keeper_of_the_certificate_can_be_changed() -> Result<()> {
     let alone = operator::alone(CLUSTER).await?;
     let namespace = alone.namespace("modes").await?;
+    // Before the load, which would keep both cores busy where cert-manager is still to be built.
+    let manager = CertManager::start(&alone).await?;
     let load = Load::start(alone.client().await?, namespace.name()).await?;
     let system = Objects::new(alone.client().await?, NAMESPACE);
 
-    let manager = CertManager::start(&alone).await?;
     let tls = |tls: Value| json!({"webhook": {"tls": tls}});
     alone.install_with(&tls(json!({"mode": "certManager"}))).await?;
     manager.issues(&alone, NAMESPACE, "llm-operator-webhook").await?;

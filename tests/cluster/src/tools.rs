@@ -110,7 +110,8 @@ impl Binary {
             fs::remove_dir_all(&partial)?;
         }
         fs::create_dir_all(&partial)?;
-        build::build(self.tool, &partial, lock)?;
+        // The lock is kept here, too: whoever waits for it must find the finished tool.
+        build::build(self.tool, &partial, lock.try_clone()?)?;
         fs::rename(&partial, self.cache.join(&self.key))?;
         Ok(())
     }
