@@ -176,13 +176,7 @@ async fn proxied(namespace: &Namespace) -> Result<(Proxy, Client)> {
         .root_cert;
     let ca = ca.unwrap_or_default().iter().map(|der| pem(der)).collect::<String>();
     let upstream = Upstream::https(&server.server.context("no server in the kubeconfig")?, &ca)?;
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()])?;
-    let leaf = Leaf {
-        ca_pem: made.cert.pem(),
-        certificate_pem: made.cert.pem(),
-        key_pem: made.signing_key.serialize_pem(),
-    };
-    let proxy = Proxy::start(upstream, &leaf).await?;
+    let proxy = Proxy::start(upstream, &Leaf::for_loopback()?).await?;
     let account = format!("--serviceaccount={}:default", namespace.name());
     namespace
         .kubectl(&["create", "rolebinding", "all", "--clusterrole=cluster-admin", &account])

@@ -22,6 +22,19 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// A new one for 127.0.0.1, which is its own authority.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn for_loopback() -> anyhow::Result<Self> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        Ok(Self {
+            ca_pem: made.cert.pem(),
+            certificate_pem: made.cert.pem(),
+            key_pem: made.signing_key.serialize_pem(),
+        })
+    }
+
     /// TLS with this certificate, HTTP/1.1 only.
     pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
         let chain = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes())

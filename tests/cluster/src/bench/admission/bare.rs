@@ -8,7 +8,6 @@ use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use rcgen::CertifiedKey;
 use serde_json::{Value, json};
 
 use crate::bench::bed::Bed;
@@ -25,12 +24,7 @@ pub(super) struct Bare {
 
 impl Bare {
     pub(super) async fn start(bed: &Bed) -> Result<Self> {
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-        let leaf = Leaf {
-            ca_pem: cert.pem(),
-            certificate_pem: cert.pem(),
-            key_pem: signing_key.serialize_pem(),
-        };
+        let leaf = Leaf::for_loopback()?;
         let listener = bed
             .cluster
             .listen_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
