@@ -103,9 +103,12 @@ async fn served(alone: &Alone, system: &Objects, secret: &str) -> Result<i64> {
 
 /// The doctor, with the rights of the operator, has no problem and knows who keeps the certificate.
 async fn examined(alone: &Alone, keeper: &str) -> Result<()> {
-    let said = alone.doctor().await?;
-    ensure!(said.contains("\n0 problems, ") && said.contains(keeper), "{said}");
-    Ok(())
+    until("the doctor finds nothing", LIMIT, async || {
+        let said = alone.doctor().await?;
+        ensure!(said.contains("\n0 problems, ") && said.contains(keeper), "{said}");
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// When what each replica serves ends, by its metrics.

@@ -5,7 +5,6 @@ use cluster::images::{self, Image};
 use cluster::tools::{self, Tool};
 use cluster::{Cluster, Helm, Kind};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::env;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -76,13 +75,7 @@ pub async fn image() -> Result<Image> {
 }
 
 async fn imaged(binary: PathBuf) -> Result<Image> {
-    spawn_blocking(move || {
-        let bytes = std::fs::read(&binary)?;
-        let tag = &format!("{:x}", Sha256::digest(&bytes))[..12];
-        let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile");
-        images::operator_image(&format!("localhost/llm-operator:{tag}"), &binary, &dockerfile)
-    })
-    .await?
+    spawn_blocking(move || cluster::operator::image(&binary)).await?
 }
 
 /// Brings the operator with the clock of the tests into the cluster's node, and gives the name of its image.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::components::{KWOK_TOOLS, NODE_TOOLS};
 use crate::control::{self, Request};
+use crate::packages;
 use crate::predecessor::Predecessor;
 use crate::state::{Kind, State};
 use crate::text::last_lines;
@@ -237,6 +238,7 @@ fn log_names(state: &State) -> Result<Vec<String>> {
 
 fn print_tools(mut names: Vec<Tool>, tests: bool, path_only: bool) -> Result<()> {
     if tests {
+        packages::install_for_tests()?;
         // etcdctl is for people.
         names = Tool::ALL
             .iter()

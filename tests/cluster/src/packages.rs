@@ -1,13 +1,14 @@
 //! The programs that come from the operating system, and how to get the missing ones.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::dirs;
 use crate::text::last_lines;
 
 /// Where programs are looked for beside `PATH`, which for an ordinary user often lacks the sbin folders.
@@ -36,6 +37,14 @@ pub enum Need {
 type Item = (&'static str, &'static str);
 
 impl Need {
+    const ALL: [Self; 5] = [
+        Self::Node,
+        Self::ControlPlane,
+        Self::Images,
+        Self::PythonImages,
+        Self::CompilingOllama,
+    ];
+
     fn items(self) -> &'static [Item] {
         match self {
             Need::Node => &[
@@ -105,18 +114,48 @@ pub fn cni_folder() -> Option<&'static Path> {
 /// # Errors
 /// A sentence that names what is missing and how to get it.
 pub fn require(need: Need) -> Result<()> {
-    let packages = missing(need);
+    get(need.purpose(), need.items())
+}
+
+/// The path of a program that makes images; as root on Debian its package is installed where it is missing.
+///
+/// # Errors
+/// A sentence that names the program and how to get it.
+pub fn obtain(name: &'static str, package: &'static str) -> Result<PathBuf> {
+    get("making an image", &[(name, package)])?;
+    program(name).with_context(|| format!("{name} is gone since it was looked for"))
+}
+
+/// Installs what tests need, where that can be done. Where it cannot, whoever needs something says so.
+///
+/// # Errors
+/// What apt-get says.
+pub fn install_for_tests() -> Result<()> {
+    if apt().is_some() {
+        Need::ALL.into_iter().try_for_each(require)?;
+    }
+    Ok(())
+}
+
+/// The program that installs packages, for who may do that.
+fn apt() -> Option<PathBuf> {
+    program("apt-get").filter(|_| nix::unistd::geteuid().is_root())
+}
+
+fn get(purpose: &str, items: &[Item]) -> Result<()> {
+    if lacking(items).is_empty() {
+        return Ok(());
+    }
+    let Some(apt) = apt() else {
+        bail!("{}", advice(purpose, items))
+    };
+    // Others may need something as well, or the same; half of a package is not to be taken for the whole.
+    let _turn = turn()?;
+    let packages = lacking(items);
     if packages.is_empty() {
         return Ok(());
     }
     let list = packages.join(" ");
-    let purpose = need.purpose();
-    let Some(apt) = program("apt-get").filter(|_| nix::unistd::geteuid().is_root()) else {
-        bail!(
-            "for {purpose} this machine lacks {}; on Debian or Ubuntu: sudo apt-get install --no-install-recommends {list}",
-            names_of_missing(need).join(", ")
-        )
-    };
     eprintln!("installing Debian packages for {purpose}: {list}");
     let _no_services = NoServices::begin()?;
     if install(&apt, &packages).is_err() {
@@ -124,7 +163,7 @@ pub fn require(need: Need) -> Result<()> {
         apt_get(&apt, &["update", "-q"])?;
         install(&apt, &packages)?;
     }
-    let still = names_of_missing(need);
+    let still = absent(items);
     ensure!(
         still.is_empty(),
         "the packages {list} are installed, and {} is still not found",
@@ -133,16 +172,38 @@ pub fn require(need: Need) -> Result<()> {
     Ok(())
 }
 
+/// Held while packages are installed.
+fn turn() -> Result<File> {
+    let folder = dirs::cache_home()?;
+    let path = folder.join("packages.lock");
+    let made = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let file = made.with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn advice(purpose: &str, items: &[Item]) -> String {
+    format!(
+        "for {purpose} this machine lacks {}; on Debian or Ubuntu: sudo apt-get install --no-install-recommends {}",
+        absent(items).join(", "),
+        lacking(items).join(" ")
+    )
+}
+
 /// The Debian packages that `need` asks for and this machine lacks.
 #[must_use]
 pub fn missing(need: Need) -> Vec<&'static str> {
-    let mut packages: Vec<_> = need.items().iter().filter(|i| !present(i)).map(|i| i.1).collect();
+    lacking(need.items())
+}
+
+fn lacking(items: &[Item]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = items.iter().filter(|i| !present(i)).map(|i| i.1).collect();
     packages.dedup();
     packages
 }
 
-fn names_of_missing(need: Need) -> Vec<&'static str> {
-    need.items().iter().filter(|i| !present(i)).map(|i| i.0).collect()
+fn absent(items: &[Item]) -> Vec<&'static str> {
+    items.iter().filter(|i| !present(i)).map(|i| i.0).collect()
 }
 
 fn present((what, _): &Item) -> bool {
@@ -154,8 +215,10 @@ fn present((what, _): &Item) -> bool {
 }
 
 fn install(apt: &Path, packages: &[&str]) -> Result<()> {
-    // --no-remove: a machine with another container runtime must not lose it to Debian's.
-    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends", "--no-remove"];
+    // --no-remove: a machine with another container runtime must not lose it to Debian's. The lock: a machine may install
+    // its updates meanwhile.
+    let lock = "--option=DPkg::Lock::Timeout=600";
+    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends", "--no-remove", lock];
     arguments.extend(packages);
     apt_get(apt, &arguments)
 }
@@ -215,5 +278,17 @@ mod tests {
     fn programs_are_found_without_sbin_on_the_path() {
         assert!(program("sh").is_some());
         assert!(program("no-such-program").is_none());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let items = [
+            ("sh", "dash"),
+            ("no-such-program", "its-package"),
+            ("none", "its-package"),
+        ];
+        let said = advice("a test", &items);
+        assert!(said.contains("lacks no-such-program, none;"), "{said}");
+        assert!(said.ends_with("--no-install-recommends its-package"), "{said}");
     }
 }

@@ -145,6 +145,10 @@ fn printed(program: &str, arguments: &[&str], output: &Output) -> Result<String>
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout.clone())?);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    bail!("{program} {}: {}", arguments.join(" "), said.trim())
+    // What a command in a pod has found is on its stdout.
+    let (found, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    bail!("{program} {}: {} {}", arguments.join(" "), said.trim(), found.trim())
 }

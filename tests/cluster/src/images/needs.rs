@@ -1,13 +1,10 @@
 //! What making an image needs from the machine, said in a sentence before anything is begun.
 
-use std::{
-    env, fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use anyhow::{Context, bail, ensure};
+
+pub(super) use crate::packages::obtain as program;
 
 /// Fails unless this process is root, naming what for.
 pub(super) fn root(purpose: &str) -> anyhow::Result<()> {
@@ -17,17 +14,6 @@ pub(super) fn root(purpose: &str) -> anyhow::Result<()> {
         "{purpose} needs root on Linux; this process runs as uid {uid}"
     );
     Ok(())
-}
-
-/// The path of a program, or the Debian package that has it.
-pub(super) fn program(name: &str, package: &str) -> anyhow::Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file());
-    found.with_context(|| {
-        format!("{name} is missing; install it with: apt-get install -y --no-install-recommends {package}")
-    })
 }
 
 /// Runs a program to its end and returns its output; a failure carries what it wrote to standard error.
@@ -87,15 +73,6 @@ mod tests {
         assert_eq!(interpreter(&shell), Some(true));
         assert_eq!(interpreter(b"#!/bin/sh\n"), None);
         assert_eq!(interpreter(&shell[..0x20]), None);
-    }
-
-    #[test]
-    fn a_missing_program_is_named_with_its_package() {
-        let message = program("no-such-program", "its-package").unwrap_err().to_string();
-        assert!(
-            message.contains("no-such-program") && message.contains("its-package"),
-            "{message}"
-        );
     }
 
     #[test]
