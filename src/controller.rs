@@ -35,13 +35,13 @@ pub use finalizer::FINALIZERS;
 use futures::future::ready;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future, stream};
 use index::Index;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use memory::Memory;
-use packed::Kept;
+use packed::Parcel;
 use places::Places;
 use restart::Restarts;
 use std::convert::Infallible;
@@ -60,7 +60,7 @@ const CONCURRENCY: u16 = 8;
 /// Changes that come together are reconciled together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Touches that wait for a controller; more than that and it reconciles everything.
-const TOUCHES: usize = 4096;
+const TOUCHES: usize = 1024;
 
 /// What the controllers need.
 pub struct Config {
@@ -153,7 +153,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), reqwest:
 async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) {
     while let Some(news) = heard.recv().await {
         if news.model.is_none() {
-            targets::count_unmanaged(&context);
+            targets::count_unmanaged(&news.place, &context);
             restart::mind(&news.place, &context);
         }
         // Without a receiver there is nobody left to tell.
@@ -163,10 +163,7 @@ async fn relay(mut heard: mpsc::UnboundedReceiver<News>, context: Arc<Context>) 
 
 /// One controller for one kind in one scope, where it is wanted; scopes are apart because each has a list of its own to
 /// start from.
-async fn control<K>(context: &Arc<Context>, namespace: Option<&String>, is_wanted: bool)
-where
-    K: Reached + Resource<Scope = NamespaceResourceScope>,
-{
+async fn control<K: Reached>(context: &Arc<Context>, namespace: Option<&String>, is_wanted: bool) {
     if !is_wanted {
         return;
     }
@@ -181,10 +178,12 @@ where
     let listed = store.clone();
     let slim = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
     let objects = watcher(api, paged()).default_backoff().modify(slim);
-    let objects = objects.map_ok(|event| each(event, K::Kept::keep));
+    let objects = objects.map_ok(|event| each(event, Parcel::<K>::keep));
     let (absent, presence) = watch::channel(false);
+    let (seen, hearer) = (store.clone(), Arc::clone(context));
     let own = reflector::reflector(writer, objects)
         .inspect(move |event| heed::<K>(event, &absent))
+        .inspect_ok(move |event| K::heard(event, &seen, &hearer))
         .touched_objects()
         .filter_map(|result| ready(result.ok().map(|object| ObjectRef::from_obj(&object))));
     K::enter(&context.index, store.clone(), presence);
@@ -221,8 +220,8 @@ where
 fn touches<K: Reached>(
     context: &Arc<Context>,
     touched: broadcast::Receiver<Touched>,
-    store: Store<K::Kept>,
-) -> impl Stream<Item = ObjectRef<K::Kept>> + use<K> {
+    store: Store<Parcel<K>>,
+) -> impl Stream<Item = ObjectRef<Parcel<K>>> + use<K> {
     let context = Arc::clone(context);
     let received = stream::unfold(touched, |mut receiver| async {
         match receiver.recv().await {
@@ -233,7 +232,7 @@ fn touches<K: Reached>(
     });
     received.flat_map(move |touched| {
         let reached = match touched {
-            Some(touched) => K::reached(&touched, &store, &context.settings),
+            Some(touched) => K::reached(&touched, &store, &context.index),
             None => store
                 .state()
                 .iter()

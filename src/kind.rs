@@ -15,7 +15,7 @@ use crate::base::seen::{ModelState, Seen};
 use crate::base::settings::Settings;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::discovery::ApiResource;
 use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
@@ -27,7 +27,15 @@ use std::fmt::Debug;
 /// A kind of the API: what it fills in, what it refuses, what should exist for it, and what it says of itself.
 /// Everything here is pure: observed state and time come in as arguments.
 pub trait Kind:
-    Resource<DynamicType = ()> + CustomResourceExt + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + CustomResourceExt
+    + Serialize
+    + DeserializeOwned
+    + Clone
+    + Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// What its objects may be called.
     const NAMES: NameRule;

@@ -2,10 +2,10 @@
 
 mod feed;
 mod gateway;
+mod slim;
 
 use super::lock;
 use super::packed::Packed;
-use crate::base::object::RETAINED_FOR;
 use crate::component::common::gateway::HttpRoute;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
@@ -16,10 +16,11 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{DynamicObject, TypeMeta};
+use kube::Client;
+use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
-use kube::{Client, ResourceExt};
-use serde_json::{Map, Value};
+pub(super) use slim::Keep;
+use slim::slim;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -88,16 +89,7 @@ fn route() -> ApiResource {
     ApiResource::erase::<HttpRoute>(&())
 }
 
-/// How much of a kind is watched.
-#[derive(Clone, Copy)]
-pub(super) enum Keep {
-    /// The metadata only: nothing else is even sent.
-    Metadata,
-    /// The metadata and these top-level fields; of a workload's spec also what is compared.
-    Fields(&'static [&'static str]),
-}
-
-/// What it measured last changes four times a minute, and nobody reads it.
+/// It has no generations before Kubernetes 1.36.
 pub(super) const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
 /// By [`place`].
@@ -217,48 +209,6 @@ fn open(packed: &Packed<DynamicObject>) -> Option<DynamicObject> {
 /// Where an object lies on the shelf of its stack.
 pub(super) fn place(kind: &str, name: &str) -> Box<str> {
     format!("{kind}/{name}").into()
-}
-
-/// Drops everything that nobody reads: most of an object is its managed fields and its spec.
-fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Keep) {
-    object.types = Some(TypeMeta {
-        api_version: resource.api_version.clone(),
-        kind: resource.kind.clone(),
-    });
-    object.managed_fields_mut().clear();
-    object
-        .annotations_mut()
-        .retain(|key, _| key.starts_with("llm.geeper.io/") || key == RETAINED_FOR);
-    let Keep::Fields(fields) = keep else { return };
-    let Some(data) = object.data.as_object_mut() else {
-        return;
-    };
-    let spec = data.get("spec").map(|spec| {
-        let kept = ["replicas", "volumeClaimTemplates", "nodeName"]
-            .into_iter()
-            .filter_map(|f| Some((f.to_string(), spec.get(f)?.clone())));
-        let mut kept: Map<String, Value> = kept.collect();
-        if let Some(claims) = claims(spec) {
-            kept.insert("volumes".into(), claims);
-        }
-        Value::Object(kept)
-    });
-    data.retain(|field, _| fields.contains(&field.as_str()));
-    if resource.kind == AUTOSCALER
-        && let Some(status) = data.get_mut("status").and_then(Value::as_object_mut)
-    {
-        status.retain(|field, _| field == "conditions");
-    }
-    if let Some(spec) = spec.filter(|_| !fields.contains(&"spec")) {
-        data.insert("spec".into(), spec);
-    }
-}
-
-/// The volumes of a pod that are claims: pods with the same one write to the same files.
-fn claims(spec: &Value) -> Option<Value> {
-    let volumes = spec.get("volumes")?.as_array()?.iter();
-    let claims = volumes.filter(|v| !v["persistentVolumeClaim"].is_null());
-    Some(claims.cloned().collect())
 }
 
 /// The live form of what the API server answered to an apply, as the watch will bring it.

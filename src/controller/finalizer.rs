@@ -5,9 +5,8 @@ use super::apply::Error;
 use crate::base::object::FINALIZER;
 use crate::kind::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
-use kube::{Api, Resource};
 use serde_json::{Value, json};
 
 /// Finalizers that we set, and those that the older operators left: removed when an object goes, so that nothing hangs.
@@ -15,10 +14,7 @@ pub const FINALIZERS: [&str; 3] = [FINALIZER, "llm.geeper.io/finalizer", "ollama
 
 /// Sets our finalizer where it is missing. False when the object has changed meanwhile, or is gone: then nothing may
 /// be done for it, since nobody would undo it.
-pub(super) async fn ensure<K>(context: &Context, meta: &ObjectMeta) -> Result<bool, Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn ensure<K: Kind>(context: &Context, meta: &ObjectMeta) -> Result<bool, Error> {
     let mut all = meta.finalizers.clone().unwrap_or_default();
     if all.iter().any(|f| f == FINALIZER) {
         return Ok(true);
@@ -29,10 +25,7 @@ where
 }
 
 /// Takes our finalizers off an object that is going, unless someone changed it meanwhile.
-pub(super) async fn release<K>(context: &Context, meta: &ObjectMeta) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn release<K: Kind>(context: &Context, meta: &ObjectMeta) -> Result<(), Error> {
     let all = meta.finalizers.clone().unwrap_or_default();
     let left: Vec<&String> = all.iter().filter(|f| !FINALIZERS.contains(&f.as_str())).collect();
     if left.len() == all.len() {
@@ -46,10 +39,12 @@ where
 }
 
 /// Replaces the value of an annotation, unless someone else was first.
-pub(super) async fn annotate<K>(context: &Context, meta: &ObjectMeta, key: &str, value: &str) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn annotate<K: Kind>(
+    context: &Context,
+    meta: &ObjectMeta,
+    key: &str,
+    value: &str,
+) -> Result<(), Error> {
     let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
     let before = meta.annotations.as_ref().and_then(|a| a.get(key));
     let test = json!({"op": "test", "path": path, "value": before});
@@ -58,19 +53,13 @@ where
 }
 
 /// True when the object was as it was seen, and the change was made.
-async fn patch<K>(context: &Context, meta: &ObjectMeta, change: Value, what: &str) -> Result<bool, Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+async fn patch<K: Kind>(context: &Context, meta: &ObjectMeta, change: Value, what: &str) -> Result<bool, Error> {
     let unchanged = json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version});
     send::<K>(context, meta, json!([unchanged, change]), what).await
 }
 
 /// True when the tests of the patch held, and the change was made.
-async fn send<K>(context: &Context, meta: &ObjectMeta, patch: Value, what: &str) -> Result<bool, Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+async fn send<K: Kind>(context: &Context, meta: &ObjectMeta, patch: Value, what: &str) -> Result<bool, Error> {
     let (Some(name), Some(namespace)) = (&meta.name, &meta.namespace) else {
         return Ok(false);
     };

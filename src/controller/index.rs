@@ -1,26 +1,32 @@
 //! All objects of our kinds, over all watched namespaces: what some of them must know of the others.
 
+mod whereabouts;
+
 use super::lock;
-use super::packed::{Kept, Parcel};
+use super::packed::Parcel;
 #[cfg(test)]
 use crate::base::object::Owner;
 use crate::kind::older::Stack;
-use crate::kind::ollamamodel::OllamaModel;
+use crate::kind::ollamamodel::{OllamaModel, Place};
 use crate::kind::takeover;
 use futures::future::{self, BoxFuture};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Mutex;
 use tokio::sync::watch;
+use whereabouts::Whereabouts;
+pub(super) use whereabouts::{Name, Site};
 
 /// The stores that the controllers fill, one for each kind and scope.
 #[derive(Default)]
 pub(super) struct Index {
     stacks: Mutex<Vec<Stacks>>,
-    models: Mutex<Vec<(Store<DeserializeGuard<OllamaModel>>, Presence)>>,
+    models: Mutex<Vec<(Store<Parcel<OllamaModel>>, Presence)>>,
+    whereabouts: Mutex<Whereabouts>,
 }
 
 /// True once the API server has said that it knows no such kind: there is nothing to wait for.
@@ -50,10 +56,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn of<S>(object: &Parcel<S>) -> Self
-    where
-        S: Stack + Resource<Scope = NamespaceResourceScope>,
-    {
+    fn of<S: Stack>(object: &Parcel<S>) -> Self {
         let object = DeserializeGuard(object.open().map_err(|error| *error));
         let meta = object.meta();
         let reference = ObjectReference {
@@ -103,10 +106,7 @@ impl Known {
 }
 
 impl Index {
-    pub(super) fn add_stacks<S>(&self, store: Store<Parcel<S>>, absent: Presence)
-    where
-        S: Stack + Resource<Scope = NamespaceResourceScope>,
-    {
+    pub(super) fn add_stacks<S: Stack>(&self, store: Store<Parcel<S>>, absent: Presence) {
         let waited = store.clone();
         lock(&self.stacks).push(Stacks {
             find: Box::new(move |namespace, name| {
@@ -117,7 +117,7 @@ impl Index {
         });
     }
 
-    pub(super) fn add_models(&self, store: Store<DeserializeGuard<OllamaModel>>, absent: Presence) {
+    pub(super) fn add_models(&self, store: Store<Parcel<OllamaModel>>, absent: Presence) {
         lock(&self.models).push((store, absent));
     }
 
@@ -135,19 +135,50 @@ impl Index {
         all.iter().filter_map(|stacks| (stacks.find)(namespace, name)).collect()
     }
 
-    /// All models that can be read.
-    pub(super) fn models(&self) -> Vec<Arc<DeserializeGuard<OllamaModel>>> {
-        let stores = lock(&self.models);
-        let all = stores.iter().flat_map(|(store, _)| store.state());
-        all.filter(|model| model.0.is_ok()).collect()
+    /// Notes where a model is; the places at which that is new.
+    pub(super) fn place(&self, name: Name, site: Option<Site>) -> BTreeSet<Place> {
+        lock(&self.whereabouts).put(name, site)
     }
 
-    /// Other models that are not going, of those that `is_meant`.
-    pub(super) fn others(&self, of: &OllamaModel, is_meant: impl Fn(&OllamaModel) -> bool) -> Vec<OllamaModel> {
-        let all = self.models();
-        let readable = all.iter().filter_map(|model| model.0.as_ref().ok());
-        let others = readable.filter(|m| m.uid() != of.uid() && m.metadata.deletion_timestamp.is_none());
-        others.filter(|m| is_meant(m)).cloned().collect()
+    /// Forgets where models are that no store has any more; the places that they were at.
+    pub(super) fn sweep(&self) -> BTreeSet<Place> {
+        let stores = lock(&self.models).clone();
+        let is_there = |(namespace, name): &Name| {
+            let reference = ObjectRef::new(name).within(namespace);
+            stores.iter().any(|(store, _)| store.get(&reference).is_some())
+        };
+        lock(&self.whereabouts).keep(is_there)
+    }
+
+    /// The models at a place, or those of them that need the model with that key.
+    pub(super) fn models_at(&self, place: &Place, key: Option<&str>) -> Vec<Name> {
+        lock(&self.whereabouts).at(place, key)
+    }
+
+    /// The models at any port of a Service.
+    pub(super) fn models_of_service(&self, namespace: &str, service: &str) -> Vec<Name> {
+        lock(&self.whereabouts).of_service(namespace, service)
+    }
+
+    /// How many of these models nobody needs at a place.
+    pub(super) fn unwanted(&self, place: &Place, held: &HashSet<String>) -> usize {
+        let whereabouts = lock(&self.whereabouts);
+        let wanted = whereabouts.wanted(place);
+        held.iter().filter(|key| !wanted.contains(key.as_str())).count()
+    }
+
+    /// Other models that are not going, of those that need that one on servers which may be those of the place.
+    pub(super) fn others(&self, of: &OllamaModel, place: &Place, key: &str) -> Vec<OllamaModel> {
+        let near = lock(&self.whereabouts).near(place, key);
+        let stores = lock(&self.models);
+        let find = |(namespace, name): &Name| {
+            let reference = ObjectRef::new(name).within(namespace);
+            stores.iter().find_map(|(store, _)| store.get(&reference))?.open().ok()
+        };
+        let others = near.iter().filter_map(find);
+        others
+            .filter(|m| m.uid() != of.uid() && m.metadata.deletion_timestamp.is_none())
+            .collect()
     }
 }
 

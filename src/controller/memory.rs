@@ -23,8 +23,8 @@ pub(super) struct Memory(Mutex<HashMap<String, Doings>>);
 
 #[derive(Default)]
 struct Doings {
-    /// By [`place`].
-    sent: HashMap<Digest, Sent>,
+    /// A list of just that length, since a map has as much room to spare as it uses.
+    sent: Vec<Sent>,
     failures: u32,
     said: String,
     /// What is worth an event and was told.
@@ -37,6 +37,8 @@ struct Doings {
 type Digest = [u8; 16];
 
 struct Sent {
+    /// See [`place`].
+    place: Digest,
     body: Digest,
     /// See [`mark`].
     after: Digest,
@@ -59,7 +61,9 @@ impl Memory {
     /// True when the object, as it should be, was sent, and nobody has changed it since.
     pub(super) fn is_sent(&self, owner: &str, object: &Object, live: Option<&DynamicObject>) -> bool {
         let mut all = self.lock();
-        let Some(sent) = all.get_mut(owner).and_then(|d| d.sent.get_mut(&place(object))) else {
+        let place = place(object);
+        let mut sent = all.get_mut(owner).into_iter().flat_map(|doings| &mut doings.sent);
+        let Some(sent) = sent.find(|sent| sent.place == place) else {
             return false;
         };
         if sent.body != hash::digest(&object.body) {
@@ -78,6 +82,7 @@ impl Memory {
     /// Notes what was sent, what the watch showed before, and what the API server answered.
     pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
         let sent = Sent {
+            place: place(object),
             body: hash::digest(&object.body),
             after: mark(answer),
             awaited: Some(Box::new(Awaited {
@@ -85,11 +90,11 @@ impl Memory {
                 since: Instant::now(),
             })),
         };
-        self.lock()
-            .entry(owner.to_string())
-            .or_default()
-            .sent
-            .insert(place(object), sent);
+        let mut all = self.lock();
+        let doings = all.entry(owner.to_string()).or_default();
+        doings.sent.retain(|before| before.place != sent.place);
+        doings.sent.reserve_exact(1);
+        doings.sent.push(sent);
     }
 
     /// How long to wait after one more failure.

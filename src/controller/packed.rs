@@ -45,43 +45,18 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     }
 }
 
-/// A form in which a store keeps the objects of a kind.
-pub(super) trait Kept<K>:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + Sync + 'static
-{
-    fn keep(object: DeserializeGuard<K>) -> Self;
-
-    /// # Errors
-    /// When it does not fit its kind.
-    fn open(&self) -> Result<K, Box<InvalidObject>>;
-}
-
-/// As it is: for kinds that are small, and of which many are looked at together.
-impl<K> Kept<K> for DeserializeGuard<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + Sync + 'static,
-{
-    fn keep(object: DeserializeGuard<K>) -> Self {
-        object
-    }
-
-    fn open(&self) -> Result<K, Box<InvalidObject>> {
-        self.0.clone().map_err(Box::new)
-    }
-}
-
-/// Packed, but for what it is found by.
+/// How a store keeps an object: packed, but for what it is found by.
 #[derive(Clone)]
 pub(super) struct Parcel<K> {
     found_by: ObjectMeta,
     content: Result<Packed<K>, Box<InvalidObject>>,
 }
 
-impl<K> Kept<K> for Parcel<K>
+impl<K> Parcel<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + 'static,
 {
-    fn keep(object: DeserializeGuard<K>) -> Self {
+    pub(super) fn keep(object: DeserializeGuard<K>) -> Self {
         let meta = object.meta();
         let found_by = ObjectMeta {
             name: meta.name.clone(),
@@ -97,7 +72,9 @@ where
         Self { found_by, content }
     }
 
-    fn open(&self) -> Result<K, Box<InvalidObject>> {
+    /// # Errors
+    /// When it does not fit its kind.
+    pub(super) fn open(&self) -> Result<K, Box<InvalidObject>> {
         let packed = self.content.as_ref().map_err(Box::clone)?;
         packed
             .open()

@@ -1,17 +1,17 @@
 //! One pass over one object: read, fill and check, desire, apply and prune, report.
 
 use super::apply::{self, Error};
-use super::packed::Kept;
+use super::packed::Parcel;
 use super::targets::{Observed, Reached};
 use super::{Context, clues, estate, finalizer, inherit, memory, prune, report};
 use crate::base::object::{self, Owner};
 use crate::base::secret::Secrets;
 use crate::base::seen::Seen;
 use crate::kind::{Kind, Outcome, Refusal};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::Action;
-use kube::{Resource, ResourceExt};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,10 +20,7 @@ use std::time::{Duration, Instant};
 const CHANGED: Duration = Duration::from_secs(1);
 
 /// Brings about what the object says.
-pub(super) async fn reconcile<K>(kept: Arc<K::Kept>, context: Arc<Context>) -> Result<Action, Error>
-where
-    K: Reached + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn reconcile<K: Reached>(kept: Arc<Parcel<K>>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let result = pass::<K>(kept.open(), &context).await;
     let reason = result.as_ref().err().map(Error::reason);
@@ -35,7 +32,7 @@ where
 }
 
 /// When to try again after a failure: later each time.
-pub(super) fn retry<K: Reached>(kept: &K::Kept, error: &Error, context: &Context) -> Action {
+pub(super) fn retry<K: Reached>(kept: &Parcel<K>, error: &Error, context: &Context) -> Action {
     let pause = context.memory.failed(&key::<K>(kept));
     let (kind, namespace, name) = (K::kind(&()), kept.namespace().unwrap_or_default(), kept.name_any());
     tracing::warn!(%kind, namespace, name, %error, retry_in = ?pause, "reconcile failed");
@@ -48,14 +45,11 @@ pub(super) fn forget<K: Reached>(context: &Context, namespace: &str, name: &str)
     K::forget(namespace, name, known, context);
 }
 
-fn key<K: Reached>(kept: &K::Kept) -> String {
+fn key<K: Reached>(kept: &Parcel<K>) -> String {
     memory::key(&K::kind(&()), &kept.namespace().unwrap_or_default(), &kept.name_any())
 }
 
-async fn pass<K>(object: Result<K, Box<InvalidObject>>, context: &Context) -> Result<Action, Error>
-where
-    K: Reached + Resource<Scope = NamespaceResourceScope>,
-{
+async fn pass<K: Reached>(object: Result<K, Box<InvalidObject>>, context: &Context) -> Result<Action, Error> {
     let object = &match object {
         Ok(object) => object,
         Err(invalid) => {
@@ -153,10 +147,7 @@ where
 }
 
 /// Says who has what the object would need. Its end is told by the watches.
-async fn yielded<K>(object: &K, owner: &Owner, rival: Refusal, context: &Context) -> Result<Action, Error>
-where
-    K: Reached + Resource<Scope = NamespaceResourceScope>,
-{
+async fn yielded<K: Reached>(object: &K, owner: &Owner, rival: Refusal, context: &Context) -> Result<Action, Error> {
     let outcome = Outcome {
         review: object.check(None, &context.settings),
         refused: vec![rival],

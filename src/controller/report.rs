@@ -9,9 +9,8 @@ use crate::kind::ollamamodel::plan::Note;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::api::{Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
@@ -55,10 +54,7 @@ impl Teller {
 }
 
 /// Writes the status where it differs, and tells of transitions.
-pub(super) async fn report<K>(context: &Context, object: &K, owner: &Owner, status: &Value) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn report<K: Kind>(context: &Context, object: &K, owner: &Owner, status: &Value) -> Result<(), Error> {
     let old = serde_json::to_value(object)
         .map(|o| o["status"].clone())
         .unwrap_or_default();
@@ -81,10 +77,7 @@ where
 }
 
 /// Says that a stored object no longer fits its kind; nothing else is done for it.
-pub(super) async fn undecodable<K>(context: &Context, meta: &ObjectMeta, error: &str) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+pub(super) async fn undecodable<K: Kind>(context: &Context, meta: &ObjectMeta, error: &str) -> Result<(), Error> {
     let (Some(name), Some(namespace), Some(uid)) = (&meta.name, &meta.namespace, &meta.uid) else {
         return Ok(());
     };
@@ -123,16 +116,13 @@ where
     Ok(())
 }
 
-async fn write<K>(
+async fn write<K: Kind>(
     context: &Context,
     namespace: &str,
     name: &str,
     parameters: &PatchParams,
     patch: &Patch<Value>,
-) -> Result<(), Error>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
+) -> Result<(), Error> {
     let api: Api<kube::core::DynamicObject> = Api::namespaced_with(
         context.client.clone(),
         namespace,

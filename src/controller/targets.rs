@@ -9,15 +9,15 @@ use super::Context;
 use super::apply::Error;
 use super::cache::Touched;
 use super::index::{Index, Presence};
-use super::packed::Kept;
+use super::packed::Parcel;
 use crate::base::object::Owner;
 use crate::base::seen::{Other, Replica};
-use crate::base::settings::Settings;
 use crate::kind::ollamamodel::plan::Note;
 use crate::kind::{Kind, Refusal};
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
 pub(super) use models::count_unmanaged;
 use serde_json::Value;
 use std::time::Duration;
@@ -41,11 +41,11 @@ pub(super) trait Reached: Kind {
     /// Its objects are let go only after [`Reached::farewell`].
     const FINALIZED: bool;
 
-    /// How its objects are kept.
-    type Kept: Kept<Self>;
-
     /// Makes the objects of a scope known to all; `absent` tells when there is no such kind.
-    fn enter(index: &Index, store: Store<Self::Kept>, absent: Presence);
+    fn enter(index: &Index, store: Store<Parcel<Self>>, absent: Presence);
+
+    /// What follows at once from an event that the store has taken in.
+    fn heard(_event: &Event<Parcel<Self>>, _store: &Store<Parcel<Self>>, _context: &Context) {}
 
     /// Who has what this object would need, so that nothing may be done for it; `live` is what bears its name.
     fn rival(&self, _owner: &Owner, _live: &[DynamicObject], _context: &Context) -> Option<Refusal> {
@@ -58,7 +58,7 @@ pub(super) trait Reached: Kind {
     }
 
     /// The objects of this kind that should be looked at again.
-    fn reached(touched: &Touched, store: &Store<Self::Kept>, settings: &Settings) -> Vec<ObjectRef<Self::Kept>>;
+    fn reached(touched: &Touched, store: &Store<Parcel<Self>>, index: &Index) -> Vec<ObjectRef<Parcel<Self>>>;
 
     /// What the servers report of the object, and the work that it starts; nothing for kinds without servers.
     fn observe(&self, owner: &Owner, live: &[DynamicObject], context: &Context) -> Observed;

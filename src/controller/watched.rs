@@ -1,5 +1,6 @@
 //! How objects are watched that there may be many of.
 
+use super::packed::Parcel;
 use super::targets::Reached;
 use kube::runtime::watcher;
 use tokio::sync::watch;
@@ -26,7 +27,10 @@ pub(super) fn each<A, B>(event: watcher::Event<A>, form: impl FnOnce(A) -> B) ->
 
 /// Says in the log that a watch failed. A kind that is not installed is said once: it may be on purpose, and is looked for
 /// again at the pace of failed watches.
-pub(super) fn heed<K: Reached>(event: &Result<watcher::Event<K::Kept>, watcher::Error>, absent: &watch::Sender<bool>) {
+pub(super) fn heed<K: Reached>(
+    event: &Result<watcher::Event<Parcel<K>>, watcher::Error>,
+    absent: &watch::Sender<bool>,
+) {
     let kind = K::kind(&());
     match event {
         // A list begins whether or not there is something to list.

@@ -2,6 +2,7 @@
 
 mod errands;
 mod server;
+mod state;
 mod work;
 
 use super::client::Ollama;
@@ -11,8 +12,8 @@ use crate::base::settings::Models;
 use crate::kind::ollamamodel::plan::{Action, Parting, Server, Wish};
 use crate::kind::ollamamodel::target::Place;
 use rand::Rng;
-use server::Known;
-use std::collections::{HashMap, HashSet};
+use state::State;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -62,13 +63,6 @@ pub struct Fleet {
     metrics: Metrics,
 }
 
-#[derive(Default)]
-struct State {
-    servers: HashMap<String, Known>,
-    /// Turns at a volume.
-    volumes: HashMap<String, Arc<Semaphore>>,
-}
-
 impl Fleet {
     /// A fleet without servers; news are sent to `news`.
     #[must_use]
@@ -101,30 +95,18 @@ impl Fleet {
     /// Takes up the servers at a place.
     pub fn meet(self: &Arc<Self>, place: &Place, addresses: &[Address]) {
         let mut state = self.lock();
-        let state = &mut *state;
-        state.servers.retain(|id, known| {
-            if !addresses.iter().any(|a| a.id == *id) {
-                known.places.remove(place);
-            }
-            !known.places.is_empty()
-        });
+        if state.settle(place, addresses, self.bounds.pulls_per_pod.max(1)) {
+            self.announce(place.clone(), None);
+        }
         for address in addresses {
-            let permits = self.bounds.pulls_per_pod.max(1);
-            let turns = state.volumes.entry(address.volume.clone());
-            let turns = Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(permits))));
-            let known = state.servers.entry(address.id.clone());
-            let known = known.or_insert_with(|| Known::new(address, turns));
-            known.places.insert(place.clone());
-            if known.address != *address {
-                known.moved(address);
-            }
+            let Some(known) = state.servers.get_mut(&address.id) else {
+                continue;
+            };
             if known.is_due() {
                 known.next = None;
                 tokio::spawn(Arc::clone(self).ask(address.id.clone()));
             }
         }
-        // Each of its servers, and each work on it, has a share of the turns.
-        state.volumes.retain(|_, turns| Arc::strong_count(turns) > 1);
     }
 
     /// Does what a plan asks for, unless it is being done or its time has not come.
@@ -143,33 +125,26 @@ impl Fleet {
         }
     }
 
-    /// Forgets every place but these, with the work there.
-    pub fn keep(&self, is_kept: impl Fn(&Place) -> bool) {
-        self.lock().servers.retain(|_, known| {
-            known.places.retain(&is_kept);
-            !known.places.is_empty()
-        });
+    /// Forgets every place but these, with the work there; the places that were forgotten.
+    pub fn keep(&self, is_kept: impl Fn(&Place) -> bool) -> Vec<Place> {
+        self.lock().keep(is_kept)
     }
 
-    /// Keys of the models on the servers at each place.
+    /// Keys of the models on the servers at a place; `None` without servers.
     #[must_use]
-    pub fn inventories(&self) -> HashMap<Place, HashSet<String>> {
-        let mut found: HashMap<Place, HashSet<String>> = HashMap::new();
+    pub fn inventory(&self, place: &Place) -> Option<HashSet<String>> {
         let state = self.lock();
-        for known in state.servers.values() {
-            for place in &known.places {
-                found.entry(place.clone()).or_default().extend(known.names().cloned());
-            }
-        }
-        found
+        let mut servers = state.at(place).peekable();
+        servers.peek()?;
+        Some(servers.flat_map(|known| known.names().cloned()).collect())
     }
 
     /// A pod at a place whose server hangs before its gate has opened; ids are never those of other pods.
     #[must_use]
     pub fn hung(&self, place: &Place) -> Option<Address> {
         let state = self.lock();
-        let hung = |known: &&Known| known.places.contains(place) && !known.address.started && known.hangs >= HANGS;
-        state.servers.values().find(hung).map(|known| known.address.clone())
+        let mut hung = state.at(place).filter(|k| !k.address.started && k.hangs >= HANGS);
+        hung.next().map(|known| known.address.clone())
     }
 
     /// True when some other server answers now: what is silent is then the server, and not the network.
@@ -263,12 +238,13 @@ impl Fleet {
             .map(|k| k.places.clone())
             .unwrap_or_default();
         for place in places {
-            // Nobody listens any more when the process ends.
-            let _ = self.news.send(News {
-                place,
-                model: model.map(str::to_string),
-            });
+            self.announce(place, model.map(str::to_string));
         }
+    }
+
+    fn announce(&self, place: Place, model: Option<String>) {
+        // Nobody listens any more when the process ends.
+        let _ = self.news.send(News { place, model });
     }
 
     fn tell_after(self: &Arc<Self>, id: String, model: String, pause: Duration) {

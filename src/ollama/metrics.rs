@@ -193,22 +193,24 @@ impl Metrics {
         }
     }
 
-    /// Shows how many models on the servers at each target nobody named; what is not in the list is not shown any more.
-    pub fn unmanaged(&self, counts: Vec<((String, String), usize)>) {
-        let mut targets = HashSet::new();
-        for ((namespace, target), count) in counts.into_iter().take(MOST_OBJECTS) {
-            let target = Target {
-                namespace,
-                target: short(&target),
-            };
-            let gauge = self.unmanaged.get_or_create(&target);
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-            drop(gauge);
-            targets.insert(target);
-        }
-        let before = std::mem::replace(&mut self.lock().targets, targets.clone());
-        for gone in before.difference(&targets) {
-            self.unmanaged.remove(gone);
+    /// Shows how many models on the servers of a target nobody named; with `None` the target is not shown any more.
+    pub fn unmanaged(&self, namespace: &str, target: &str, count: Option<usize>) {
+        let target = Target {
+            namespace: namespace.into(),
+            target: short(target),
+        };
+        let mut known = self.lock();
+        let Some(count) = count else {
+            if known.targets.remove(&target) {
+                self.unmanaged.remove(&target);
+            }
+            return;
+        };
+        if known.targets.len() < MOST_OBJECTS || known.targets.contains(&target) {
+            self.unmanaged
+                .get_or_create(&target)
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+            known.targets.insert(target);
         }
     }
 
@@ -290,9 +292,9 @@ mod tests {
             "{text}"
         );
         metrics.forget("ns", "one");
-        metrics.unmanaged(vec![(("ns".into(), "LMDeployment chat".into()), 3)]);
+        metrics.unmanaged("ns", "LMDeployment chat", Some(3));
         assert!(scraped(&registry).contains("models_unmanaged{namespace=\"ns\",target=\"LMDeployment chat\"} 3\n"));
-        metrics.unmanaged(vec![]);
+        metrics.unmanaged("ns", "LMDeployment chat", None);
         assert!(!scraped(&registry).contains("ns"), "{}", scraped(&registry));
     }
 }

@@ -1,6 +1,7 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
-use super::{AUTOSCALER, Cache, Keep, Touched, open, place, slim};
+use super::slim::{Keep, is_same, slim};
+use super::{Cache, Touched, open, place};
 use crate::base::object::DEPLOYMENT;
 use crate::controller::packed::Packed;
 use crate::controller::watched::{each, paged};
@@ -126,12 +127,8 @@ impl Feed {
             .entry((namespace.clone(), stack.clone()))
             .or_default()
             .insert(place, packed);
-        // An autoscaler that only measured again says nothing new.
-        let before = before.filter(|_| self.resource.kind == AUTOSCALER);
-        let same = before
-            .and_then(|before| open(&before))
-            .is_some_and(|b| b.data == object.data);
-        if !same {
+        let before = before.and_then(|before| open(&before));
+        if !before.is_some_and(|before| is_same(&before, &object)) {
             self.touch(namespace, stack);
         }
     }

@@ -5,10 +5,10 @@ use crate::base::condition::Reason;
 use crate::base::model::ModelName;
 use crate::base::object::Owner;
 use crate::base::seen::{ModelState, Replica};
-use crate::base::settings::Settings;
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
-use crate::controller::index::{Index, Presence};
+use crate::controller::index::{Index, Presence, Site};
+use crate::controller::packed::Parcel;
 use crate::controller::places::Found;
 use crate::controller::{Context, finalizer, memory, report};
 use crate::kind::Refusal;
@@ -17,11 +17,12 @@ use crate::kind::ollamamodel::refresh::REFRESH;
 use crate::kind::ollamamodel::{OllamaModel, Place, ReplicaStatus};
 use crate::ollama::metrics::Standing;
 use jiff::Timestamp;
-use kube::core::{DeserializeGuard, DynamicObject};
+use kube::core::DynamicObject;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Progress is written at most this often.
@@ -30,29 +31,48 @@ const PACE: Duration = Duration::from_secs(5);
 impl Reached for OllamaModel {
     const FINALIZED: bool = true;
 
-    type Kept = DeserializeGuard<Self>;
-
-    fn enter(index: &Index, store: Store<DeserializeGuard<Self>>, absent: Presence) {
+    fn enter(index: &Index, store: Store<Parcel<Self>>, absent: Presence) {
         index.add_models(store, absent);
     }
 
-    fn reached(
-        touched: &Touched,
-        store: &Store<DeserializeGuard<Self>>,
-        settings: &Settings,
-    ) -> Vec<ObjectRef<DeserializeGuard<Self>>> {
-        if matches!(touched, Touched::Child { pod: false, .. }) {
-            return vec![];
-        }
-        let all = store.state().into_iter();
-        let concerned = |model: &Self| {
-            model
-                .place(settings)
-                .is_some_and(|place| model.is_touched(touched, &place))
+    fn heard(event: &Event<Parcel<Self>>, store: &Store<Parcel<Self>>, context: &Context) {
+        let note = |object: &Parcel<Self>, is_there: bool| {
+            let model = is_there.then(|| object.open().ok()).flatten();
+            let name = (object.namespace().unwrap_or_default(), object.name_any());
+            context.index.place(name, model.and_then(|model| model.site(context)))
         };
-        all.filter(|object| object.0.as_ref().is_ok_and(concerned))
-            .map(|object| ObjectRef::from_obj(&*object))
-            .collect()
+        let changed = match event {
+            Event::Apply(object) => note(object, true),
+            Event::Delete(object) => note(object, false),
+            Event::InitDone => {
+                let all = store.state();
+                let placed = all.iter().flat_map(|object| note(object, true));
+                placed.chain(context.index.sweep()).collect()
+            }
+            // The store shows what is listed once all of it has come.
+            Event::Init | Event::InitApply(_) => return,
+        };
+        for place in changed {
+            count_unmanaged(&place, context);
+        }
+    }
+
+    fn reached(touched: &Touched, store: &Store<Parcel<Self>>, index: &Index) -> Vec<ObjectRef<Parcel<Self>>> {
+        let names = match touched {
+            Touched::Child {
+                namespace,
+                stack,
+                pod: true,
+            } => index.models_at(&Place::Stack(namespace.clone(), stack.clone()), None),
+            Touched::Service { namespace, name } => index.models_of_service(namespace, name),
+            Touched::Servers(news) => index.models_at(&news.place, news.model.as_deref()),
+            Touched::Child { pod: false, .. } | Touched::Offer => vec![],
+        };
+        let references = names
+            .iter()
+            .map(|(namespace, name)| ObjectRef::new(name).within(namespace));
+        // Another scope has the others.
+        references.filter(|reference| store.get(reference).is_some()).collect()
     }
 
     fn observe(&self, _: &Owner, _: &[DynamicObject], context: &Context) -> Observed {
@@ -147,30 +167,22 @@ impl Reached for OllamaModel {
     /// Servers that no model is for are not asked any more.
     fn forget(namespace: &str, name: &str, _: bool, context: &Context) {
         context.models.forget(namespace, name);
-        let models = context.index.models();
-        let readable = models.iter().filter_map(|m| m.0.as_ref().ok());
-        let places: BTreeSet<Place> = readable.filter_map(|m| m.place(&context.settings)).collect();
-        context.fleet.keep(|place| places.contains(place));
-        let is_named = |namespace: &str, name: &str| {
-            let named = |p: &Place| matches!(p, Place::Service(ns, n, _) if ns == namespace && n == name);
-            places.iter().any(named)
-        };
-        context.places.keep(is_named);
-        count_unmanaged(context);
+        let is_named = |place: &Place| !context.index.models_at(place, None).is_empty();
+        for place in context.fleet.keep(is_named) {
+            count_unmanaged(&place, context);
+        }
+        context
+            .places
+            .keep(|namespace, name| !context.index.models_of_service(namespace, name).is_empty());
     }
 }
 
 impl OllamaModel {
-    fn is_touched(&self, touched: &Touched, place: &Place) -> bool {
-        match (touched, place) {
-            (Touched::Child { namespace, stack, .. }, Place::Stack(ns, name)) => ns == namespace && name == stack,
-            (Touched::Service { namespace, name }, Place::Service(ns, n, _)) => ns == namespace && n == name,
-            (Touched::Servers(news), place) => {
-                let concerned = |key: &String| self.needs().iter().any(|n| n.key() == *key);
-                news.place == *place && news.model.as_ref().is_none_or(concerned)
-            }
-            _ => false,
-        }
+    /// By which the model is found.
+    fn site(&self, context: &Context) -> Option<Site> {
+        let place = self.place(&context.settings)?;
+        let needs = self.needs().iter().map(ModelName::key).collect();
+        Some(Site { place, needs })
     }
 
     /// Other models that need a model of that name on one of the same servers.
@@ -178,10 +190,7 @@ impl OllamaModel {
         let Some(own) = self.place(&context.settings) else {
             return vec![];
         };
-        let is_near = |m: &Self| m.place(&context.settings).is_some_and(|place| place.may_share(&own));
-        let mut others = context
-            .index
-            .others(self, |m| is_near(m) && m.needs().iter().any(|n| n.key() == key));
+        let mut others = context.index.others(self, &own, key);
         if others.is_empty() {
             return others;
         }
@@ -245,30 +254,13 @@ impl OllamaModel {
     }
 }
 
-/// Models on servers that no object names: they are left alone, and shown.
-pub(in crate::controller) fn count_unmanaged(context: &Context) {
-    let mut named: HashMap<Place, HashSet<String>> = HashMap::new();
-    for model in context.index.models().iter().filter_map(|m| m.0.as_ref().ok()) {
-        if let Some(place) = model.place(&context.settings) {
-            named
-                .entry(place)
-                .or_default()
-                .extend(model.needs().iter().map(ModelName::key));
-        }
-    }
-    let inventories = context.fleet.inventories().into_iter();
-    let counts = inventories.map(|(place, held)| {
-        let namespace = match &place {
-            Place::Stack(namespace, _) | Place::Service(namespace, ..) => namespace.clone(),
-            Place::Url(_) => String::new(),
-        };
-        let wanted = named.get(&place);
-        let foreign = held
-            .iter()
-            .filter(|key| wanted.is_none_or(|wanted| !wanted.contains(*key)));
-        ((namespace, place.to_string()), foreign.count())
-    });
-    let mut counts: Vec<_> = counts.collect();
-    counts.sort();
-    context.models.unmanaged(counts);
+/// Models on the servers of a place that no object names: they are left alone, and shown.
+pub(in crate::controller) fn count_unmanaged(place: &Place, context: &Context) {
+    let namespace = match place {
+        Place::Stack(namespace, _) | Place::Service(namespace, ..) => namespace,
+        Place::Url(_) => "",
+    };
+    let held = context.fleet.inventory(place);
+    let count = held.map(|held| context.index.unwanted(place, &held));
+    context.models.unmanaged(namespace, &place.to_string(), count);
 }

@@ -3,11 +3,10 @@
 use super::{Observed, Reached, rivals};
 use crate::base::condition::{Reason, action};
 use crate::base::object::{Owner, title};
-use crate::base::settings::Settings;
 use crate::controller::apply::Error;
 use crate::controller::cache::Touched;
 use crate::controller::index::{Index, Presence};
-use crate::controller::packed::{Kept, Parcel};
+use crate::controller::packed::Parcel;
 use crate::controller::{Context, estate, report, waits};
 use crate::kind::lmdeployment::{LMDeployment, Retained, is_kept};
 use crate::kind::older::Stack;
@@ -15,10 +14,10 @@ use crate::kind::ollamamodel::plan::Note;
 use crate::kind::{Refusal, takeover};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::{DynamicObject, NamespaceResourceScope};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use kube::runtime::events::{Event, EventType};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +27,8 @@ const SOONEST: Duration = Duration::from_secs(5);
 /// And this often at least.
 const LATEST: Duration = Duration::from_secs(300);
 
-impl<S> Reached for S
-where
-    S: Stack + Resource<Scope = NamespaceResourceScope>,
-{
+impl<S: Stack> Reached for S {
     const FINALIZED: bool = false;
-
-    type Kept = Parcel<Self>;
 
     fn enter(index: &Index, store: Store<Parcel<Self>>, absent: Presence) {
         index.add_stacks(store, absent);
@@ -48,7 +42,7 @@ where
         takeover::predecessor(self)
     }
 
-    fn reached(touched: &Touched, store: &Store<Parcel<Self>>, _: &Settings) -> Vec<ObjectRef<Parcel<Self>>> {
+    fn reached(touched: &Touched, store: &Store<Parcel<Self>>, _: &Index) -> Vec<ObjectRef<Parcel<Self>>> {
         let those = |asks: &dyn Fn(&LMDeployment) -> bool| {
             let state = store.state();
             let of = |object: &&Arc<Parcel<Self>>| object.open().is_ok_and(|s| asks(s.stack()));

@@ -7,7 +7,7 @@ use crate::component::common::PullPolicy;
 use crate::kind::ollamamodel::plan::{Held, Inventory, Pull, Server, Wish};
 use crate::kind::ollamamodel::target::Place;
 use crate::ollama::client::Silence;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -19,7 +19,7 @@ const WISHES: usize = 64;
 /// What is known of one server.
 pub(super) struct Known {
     /// Where it is found.
-    pub(super) places: BTreeSet<Place>,
+    pub(super) places: Vec<Place>,
     pub(super) address: Address,
     stock: Stock,
     pub(super) silences: u32,
@@ -29,8 +29,8 @@ pub(super) struct Known {
     pub(super) next: Option<Instant>,
     /// Turns at its volume.
     pub(super) turns: Arc<Semaphore>,
-    /// By key of the model.
-    pub(super) jobs: HashMap<String, Job>,
+    /// By key of the model; boxed, since a map makes room for four.
+    pub(super) jobs: HashMap<String, Box<Job>>,
     /// Whether derived models are what they should be, by key.
     pub(super) compared: HashMap<String, Compared>,
     /// Models that were loaded, by key: for how long, and which version.
@@ -84,7 +84,7 @@ impl Drop for Job {
 impl Known {
     pub(super) fn new(address: &Address, turns: Arc<Semaphore>) -> Self {
         Self {
-            places: BTreeSet::new(),
+            places: vec![],
             address: address.clone(),
             stock: Stock::Unknown,
             silences: 0,

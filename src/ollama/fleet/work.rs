@@ -57,12 +57,11 @@ impl Fleet {
     /// older ones.
     pub(super) fn start(self: &Arc<Self>, id: &str, order: Order) {
         let mut state = self.lock();
-        let shared = |volume: &str| state.servers.values().filter(|k| k.address.volume == volume).count() > 1;
-        let alone = state.servers.get(id).is_some_and(|k| shared(&k.address.volume));
+        let shared = !state.neighbours(id).is_empty();
         let Some(known) = state.servers.get_mut(id) else { return };
         let Some(url) = known.address.url.clone() else { return };
         let turns = Arc::clone(&known.turns);
-        let job = known.jobs.entry(order.key()).or_insert_with(Job::new);
+        let job = known.jobs.entry(order.key()).or_insert_with(|| Box::new(Job::new()));
         let anew = job.hear(&order.token);
         if job.task.is_some() || (job.next > Instant::now() && !anew) {
             return;
@@ -71,7 +70,7 @@ impl Fleet {
             job.state = Pull::Waiting(None);
         }
         // On a volume that several servers share, one works at a time.
-        let permits = if alone { self.bounds.pulls_per_pod.max(1) } else { 1 };
+        let permits = if shared { self.bounds.pulls_per_pod.max(1) } else { 1 };
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         let task = Arc::clone(self).attempt(id.to_string(), order, self.server(url), turns, permits);
         job.task = Some(tokio::spawn(task).abort_handle());
@@ -213,19 +212,7 @@ impl Fleet {
 
     /// Servers that share a volume have what was brought to one of them.
     fn ask_neighbours(self: &Arc<Self>, id: &str) {
-        let neighbours: Vec<String> = {
-            let state = self.lock();
-            let volume = state.servers.get(id).map(|k| k.address.volume.clone());
-            let same = |(other, known): &(&String, &super::server::Known)| {
-                *other != id && Some(&known.address.volume) == volume.as_ref()
-            };
-            state
-                .servers
-                .iter()
-                .filter(same)
-                .map(|(other, _)| other.clone())
-                .collect()
-        };
+        let neighbours = self.lock().neighbours(id);
         for neighbour in neighbours {
             self.ask_soon(&neighbour, Duration::ZERO);
         }
