@@ -12,7 +12,7 @@ use super::common::service::fill_service;
 use super::common::{AutoscalingSpec, Common, Persistence};
 use crate::base::image;
 use crate::base::seen::Seen;
-pub use gate::{GATE_OPENED, Gate};
+pub use gate::{GATE_OPENED, Gate, REQUIRED};
 use kube::core::DynamicObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

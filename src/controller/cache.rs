@@ -2,10 +2,10 @@
 
 mod feed;
 mod gateway;
+mod shelf;
 mod slim;
 
 use super::lock;
-use super::packed::Packed;
 use crate::component::common::gateway::HttpRoute;
 use crate::kind::ollamamodel::OllamaModel;
 use crate::ollama::fleet::News;
@@ -19,9 +19,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
+use shelf::{Shelf, place};
 pub(super) use slim::Keep;
 use slim::slim;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, watch};
@@ -92,9 +93,6 @@ fn route() -> ApiResource {
 /// It has no generations before Kubernetes 1.36.
 pub(super) const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
-/// By [`place`].
-type Shelf = BTreeMap<Box<str>, Packed<DynamicObject>>;
-
 /// Everything of ours, by namespace and stack.
 pub(super) struct Cache {
     shelves: Mutex<HashMap<(String, String), Shelf>>,
@@ -164,9 +162,27 @@ impl Cache {
     fn drop_routes(&self) {
         self.routes.store(false, Ordering::Relaxed);
         let routes = place(&route().kind, "");
-        for shelf in self.lock().values_mut() {
-            shelf.retain(|place, _| !place.starts_with(&*routes));
+        self.sweep(None, |_, place| !place.starts_with(&routes));
+    }
+
+    /// Of one namespace, or of all, leaves only what lies at such places; the stacks that have lost something.
+    fn sweep(&self, scope: Option<&str>, is_kept: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
+        let mut shelves = self.lock();
+        let mut poorer = vec![];
+        for (stack, shelf) in shelves
+            .iter_mut()
+            .filter(|(stack, _)| scope.is_none_or(|scope| scope == stack.0))
+        {
+            match shelf.keep(|place| is_kept(&stack.0, place)) {
+                Ok(true) => poorer.push(stack.clone()),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, namespace = stack.0, stack = stack.1, "what is gone cannot be forgotten");
+                }
+            }
         }
+        shelves.retain(|_, shelf| !shelf.is_empty());
+        poorer
     }
 
     /// Returns when every watch has listed what there is.
@@ -177,38 +193,23 @@ impl Cache {
 
     /// Everything of a stack.
     pub(super) fn shelf(&self, namespace: &str, stack: &str) -> Vec<DynamicObject> {
-        let shelves = self.lock();
-        shelves
-            .get(&(namespace.to_string(), stack.to_string()))
-            .into_iter()
-            .flat_map(|s| s.values().filter_map(open))
-            .collect()
+        self.objects(namespace, stack, None)
     }
 
-    /// The pods of a stack, as far as `of` wants to know of them.
-    pub(super) fn pods<T>(&self, namespace: &str, stack: &str, of: impl Fn(&DynamicObject) -> Option<T>) -> Vec<T> {
-        let all = self.lock();
-        let stack = all.get(&(namespace.to_string(), stack.to_string()));
-        let pods = stack.into_iter().flatten().filter(|(at, _)| at.starts_with("Pod/"));
-        pods.filter_map(|(_, pod)| of(&open(pod)?)).collect()
+    /// The pods of a stack.
+    pub(super) fn pods(&self, namespace: &str, stack: &str) -> Vec<DynamicObject> {
+        self.objects(namespace, stack, Some("Pod"))
+    }
+
+    fn objects(&self, namespace: &str, stack: &str, kind: Option<&str>) -> Vec<DynamicObject> {
+        let shelves = self.lock();
+        let stack = shelves.get(&(namespace.to_string(), stack.to_string()));
+        stack.map(|shelf| shelf.objects(kind)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Shelf>> {
         lock(&self.shelves)
     }
-}
-
-/// An object of a shelf. Were it spoilt, it would count as absent, and be looked for in the cluster.
-fn open(packed: &Packed<DynamicObject>) -> Option<DynamicObject> {
-    packed
-        .open()
-        .inspect_err(|error| tracing::error!(%error, "an object is not known any more"))
-        .ok()
-}
-
-/// Where an object lies on the shelf of its stack.
-pub(super) fn place(kind: &str, name: &str) -> Box<str> {
-    format!("{kind}/{name}").into()
 }
 
 /// The live form of what the API server answered to an apply, as the watch will bring it.

@@ -160,25 +160,27 @@ fn place(object: &Object) -> Digest {
     hash::digest(&json!([object.resource.kind, object.name]))
 }
 
-/// Tells a change by others: by the generation, or the version where there is none. The uid is part of it: an object that
-/// was deleted and made again by someone else is another one.
+/// Tells a change by others: by the generation, or the version where there is none. Labels and our annotations, which all
+/// that is kept of an object has, make no new generation. The uid is part of it: an object that was deleted and made again
+/// by someone else is another one.
 fn mark(live: &DynamicObject) -> Digest {
-    let state = match (live.metadata.generation, substance(live)) {
+    let meta = &live.metadata;
+    let state = match (meta.generation, substance(live)) {
         (Some(generation), _) => json!(generation),
         (None, Some(substance)) => substance,
-        (None, None) => json!(live.metadata.resource_version),
+        (None, None) => json!(meta.resource_version),
     };
-    hash::digest(&json!([live.metadata.uid, state]))
+    hash::digest(&json!([meta.uid, meta.labels, meta.annotations, state]))
 }
 
 /// What counts of the kinds that have no generation, but a status, or a spec that others fill in.
 fn substance(live: &DynamicObject) -> Option<Value> {
-    let (meta, spec) = (&live.metadata, &live.data["spec"]);
+    let spec = &live.data["spec"];
     match live.types.as_ref()?.kind.as_str() {
         // They have none before Kubernetes 1.36, and a status that changes four times a minute.
         cache::AUTOSCALER => Some(spec.clone()),
         // Bound, it has a volume; all else of its spec can never change.
-        "PersistentVolumeClaim" => Some(json!([meta.labels, meta.annotations, spec["resources"]])),
+        "PersistentVolumeClaim" => Some(spec["resources"].clone()),
         _ => None,
     }
 }
@@ -206,5 +208,21 @@ mod tests {
         let mut other = claim("1", "1Gi", None);
         other.metadata.labels = None;
         assert_ne!(mark(&other), made);
+    }
+
+    #[test]
+    fn a_label_that_was_taken_away_is_a_change_though_the_generation_is_the_same() {
+        let object = |version: &str, labels: serde_json::Value| -> DynamicObject {
+            let meta =
+                json!({"name": "chat", "uid": "u", "generation": 1, "resourceVersion": version, "labels": labels});
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta});
+            serde_json::from_value(object).unwrap()
+        };
+        let made = mark(&object("1", json!({"llm-deployment": "chat", "app": "ollama"})));
+        assert_eq!(
+            mark(&object("2", json!({"llm-deployment": "chat", "app": "ollama"}))),
+            made
+        );
+        assert_ne!(mark(&object("2", json!({"llm-deployment": "chat"}))), made);
     }
 }

@@ -44,7 +44,10 @@ impl Places {
     /// What is at a place now.
     pub(super) fn find(&self, place: &Place) -> Found {
         match place {
-            Place::Stack(namespace, name) => Found::Servers(self.cache.pods(namespace, name, of_stack)),
+            Place::Stack(namespace, name) => {
+                let pods = self.cache.pods(namespace, name);
+                Found::Servers(pods.iter().filter_map(of_stack).collect())
+            }
             Place::Service(namespace, name, port) => self.services.find(namespace, name, *port),
             Place::Url(url) => Found::Servers(vec![Address {
                 id: url.to_string(),

@@ -99,6 +99,15 @@ pub async fn children_changed_by_hand_are_repaired() -> Result<()> {
             s["spec"]["selector"]["app"].is_null() || s["spec"]["selector"]["app"] == "ollama"
         })
         .await?;
+    // Labels make no new generation.
+    let labels = json!({"metadata": {"labels": {"app.kubernetes.io/component": null, "app.kubernetes.io/name": "x"}}});
+    stage.merge("Deployment", "chat-ollama", &labels).await?;
+    stage
+        .until("has its labels", "Deployment", "chat-ollama", |d| {
+            let labels = &d["metadata"]["labels"];
+            labels["app.kubernetes.io/component"] == "ollama" && labels["app.kubernetes.io/name"] == "ollama"
+        })
+        .await?;
     stage
         .merge(
             "ConfigMap",

@@ -11,6 +11,9 @@ use serde_json::json;
 /// The annotation that says that the start-up gate has been open once.
 pub const GATE_OPENED: &str = "llm.geeper.io/gate-opened";
 
+/// The file of the list, in a ConfigMap.
+pub const REQUIRED: &str = "required";
+
 /// What the start-up gate asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gate {
@@ -23,7 +26,7 @@ pub struct Gate {
 impl Gate {
     pub(super) fn object(&self, seen: &Seen<'_>, workload: &str) -> Object {
         let lines: String = self.required.iter().flat_map(|name| [name, "\n"]).collect();
-        let mut fields = json!({"data": {"required": lines}});
+        let mut fields = json!({"data": {REQUIRED: lines}});
         if self.opened {
             merge(&mut fields, json!({"metadata": {"annotations": {GATE_OPENED: "true"}}}));
         }
@@ -35,9 +38,7 @@ impl Gate {
     #[must_use]
     pub fn live(seen: &Seen<'_>) -> Self {
         let map = find::<ConfigMap>(seen.live, &format!("{}-{NAME}-models", seen.owner.name));
-        let lines = map
-            .and_then(|m| m.data["data"]["required"].as_str())
-            .unwrap_or_default();
+        let lines = map.and_then(|m| m.data["data"][REQUIRED].as_str()).unwrap_or_default();
         let noted = map.is_some_and(|m| m.annotations().contains_key(GATE_OPENED));
         Self {
             required: lines.lines().map(str::to_string).collect(),

@@ -1,9 +1,8 @@
 //! One watch on one kind of child, and how what it brings gets onto the shelves.
 
 use super::slim::{Keep, is_same, slim};
-use super::{Cache, Touched, open, place};
+use super::{Cache, Touched, place};
 use crate::base::object::DEPLOYMENT;
-use crate::controller::packed::Packed;
 use crate::controller::watched::{each, paged};
 use futures::{StreamExt, TryStreamExt};
 use kube::core::{DynamicObject, DynamicResourceScope, PartialObjectMeta};
@@ -115,36 +114,31 @@ impl Feed {
     fn put(&mut self, mut object: DynamicObject, keep: Keep) {
         let Some(stack) = stack(&object) else { return };
         slim(&mut object, &self.resource, keep);
-        let namespace = object.namespace().unwrap_or_default();
+        let at = (object.namespace().unwrap_or_default(), stack);
         let place = place(&self.resource.kind, &object.name_any());
-        let packed = match Packed::of(&object) {
-            Ok(packed) => packed,
-            Err(error) => return tracing::error!(%error, at = %place, "an object cannot be remembered"),
-        };
-        let before = self
-            .cache
-            .lock()
-            .entry((namespace.clone(), stack.clone()))
-            .or_default()
-            .insert(place, packed);
-        let before = before.and_then(|before| open(&before));
-        if !before.is_some_and(|before| is_same(&before, &object)) {
-            self.touch(namespace, stack);
+        let before = self.cache.lock().entry(at.clone()).or_default().put(place, &object);
+        match before {
+            Ok(Some(before)) if is_same(&before, &object) => {}
+            Ok(_) => self.touch(at.0, at.1),
+            Err(error) => tracing::error!(%error, namespace = at.0, stack = at.1, "an object cannot be remembered"),
         }
     }
 
     fn drop_object(&mut self, object: &DynamicObject) {
         let Some(stack) = stack(object) else { return };
-        let place = (object.namespace().unwrap_or_default(), stack);
+        let at = (object.namespace().unwrap_or_default(), stack);
+        let gone = place(&self.resource.kind, &object.name_any());
         let mut shelves = self.cache.lock();
-        if let Some(shelf) = shelves.get_mut(&place) {
-            shelf.remove(&super::place(&self.resource.kind, &object.name_any()));
+        if let Some(shelf) = shelves.get_mut(&at) {
+            if let Err(error) = shelf.keep(|place| place != gone) {
+                tracing::error!(%error, namespace = at.0, stack = at.1, "an object cannot be forgotten");
+            }
             if shelf.is_empty() {
-                shelves.remove(&place);
+                shelves.remove(&at);
             }
         }
         drop(shelves);
-        self.touch(place.0, place.1);
+        self.touch(at.0, at.1);
     }
 
     /// What was there before a list and is not in it is gone.
@@ -153,24 +147,11 @@ impl Feed {
         if self.optional && self.cache.serves_routes() {
             let _ = self.touched.send(Touched::Offer);
         }
-        let mut gone = vec![];
         let kind = place(&self.resource.kind, "");
-        let mut shelves = self.cache.lock();
-        for ((namespace, stack), shelf) in shelves.iter_mut() {
-            if self.namespace.as_ref().is_some_and(|own| own != namespace) {
-                continue;
-            }
-            let before = shelf.len();
-            shelf.retain(|place, _| {
-                let name = place.strip_prefix(&*kind);
-                name.is_none_or(|name| listing.contains(&(namespace.clone(), name.to_string())))
-            });
-            if shelf.len() < before {
-                gone.push((namespace.clone(), stack.clone()));
-            }
-        }
-        shelves.retain(|_, shelf| !shelf.is_empty());
-        drop(shelves);
+        let gone = self.cache.sweep(self.namespace.as_deref(), |namespace, place| {
+            let is_listed = |name: &str| listing.contains(&(namespace.to_string(), name.to_string()));
+            place.strip_prefix(&*kind).is_none_or(is_listed)
+        });
         for (namespace, stack) in gone {
             self.touch(namespace, stack);
         }

@@ -3,6 +3,7 @@
 
 use super::AUTOSCALER;
 use crate::base::object::RETAINED_FOR;
+use crate::component::ollama::REQUIRED;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, TypeMeta};
 use kube::discovery::ApiResource;
@@ -17,6 +18,8 @@ pub(in crate::controller) enum Keep {
     Fields(&'static [&'static str]),
 }
 
+/// Of a ConfigMap.
+const FILES: &[&str] = &[REQUIRED];
 /// Of the status of a workload.
 const COUNTS: &[&str] = &[
     "availableReplicas",
@@ -36,6 +39,8 @@ const POD: &[&str] = &[
     "podIP",
     "reason",
 ];
+/// Of the status of a model, what its stack reads: how a pull gets on is the model's own.
+const MODEL: &[&str] = &["conditions", "digest", "on", "size", "state"];
 /// Of a container of a pod.
 const CONTAINER: &[&str] = &[
     "image",
@@ -64,7 +69,10 @@ pub(super) fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Kee
     object
         .annotations_mut()
         .retain(|key, _| key.starts_with("llm.geeper.io/") || key == RETAINED_FOR);
-    let Keep::Fields(fields) = keep else { return };
+    let Keep::Fields(fields) = keep else {
+        object.metadata.creation_timestamp = None;
+        return;
+    };
     let Some(data) = object.data.as_object_mut() else {
         return;
     };
@@ -79,6 +87,9 @@ pub(super) fn slim(object: &mut DynamicObject, resource: &ApiResource, keep: Kee
         Value::Object(kept)
     });
     data.retain(|field, _| fields.contains(&field.as_str()));
+    if let Some(files) = data.get_mut("data") {
+        only(files, FILES);
+    }
     if let Some(status) = data.get_mut("status") {
         slim_status(status, &resource.kind);
     }
@@ -101,6 +112,7 @@ fn slim_status(status: &mut Value, kind: &str) {
     match kind {
         "Deployment" | "StatefulSet" => only(status, COUNTS),
         "Pod" => only(status, POD),
+        "OllamaModel" => only(status, MODEL),
         AUTOSCALER => return only(status, SCALING),
         _ => return,
     }
@@ -110,7 +122,10 @@ fn slim_status(status: &mut Value, kind: &str) {
     if let Some(conditions) = status["conditions"].as_array_mut() {
         conditions.retain(|c| c["type"].as_str().is_some_and(|t| CONDITIONS.contains(&t)));
     }
-    each(&mut status["conditions"], |condition| only(condition, CONDITION));
+    // That of a model is read by its type, which wants all of it.
+    if kind != "OllamaModel" {
+        each(&mut status["conditions"], |condition| only(condition, CONDITION));
+    }
     // Asking for a field has made it.
     if let Some(status) = status.as_object_mut() {
         status.retain(|_, value| !value.is_null());
@@ -137,6 +152,8 @@ fn claims(spec: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::condition::Reason;
+    use crate::kind::ollamamodel::{OllamaModel, status_of};
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::{Pod, Secret};
     use kube::Resource;
@@ -196,6 +213,26 @@ mod tests {
         assert!(is_same(&deployment("1", 1, 0), &deployment("2", 1, 0)));
         assert!(!is_same(&deployment("1", 1, 0), &deployment("2", 2, 0)));
         assert!(!is_same(&deployment("1", 1, 0), &deployment("2", 1, 1)));
+    }
+
+    #[test]
+    fn how_a_pull_gets_on_is_no_news_for_a_stack() {
+        let model = |progress: i64, reason: &str| {
+            let condition = |kind: &str, reason: &str| {
+                let time = "2026-03-04T05:06:07Z";
+                json!({"type": kind, "status": "False", "reason": reason, "message": "m", "lastTransitionTime": time})
+            };
+            let conditions = [condition("Ready", reason), condition("Stalled", &progress.to_string())];
+            let object = json!({
+                "metadata": {"name": "a", "generation": 1, "resourceVersion": progress.to_string()},
+                "status": {"state": "failed", "on": "0/1", "progress": progress, "conditions": conditions},
+            });
+            slimmed::<OllamaModel>(object, Keep::Fields(&["status"]))
+        };
+        assert!(is_same(&model(5, "PullFailed"), &model(10, "PullFailed")));
+        assert!(!is_same(&model(5, "PullFailed"), &model(5, "UnknownModel")));
+        let read = status_of(&model(5, "UnknownModel")).unwrap();
+        assert_eq!(read.failure(), Some(Reason::UnknownModel));
     }
 
     #[test]
