@@ -18,7 +18,7 @@ use std::sync::Mutex;
 const MANAGER: &str = "llm-operator-status";
 
 /// So many events are remembered, to count them when they repeat.
-const REMEMBERED: usize = 200;
+const REMEMBERED: usize = 100;
 
 /// Who events come from.
 pub(super) struct Teller {

@@ -217,7 +217,8 @@ impl Fleet {
                 due
             });
             if due {
-                fleet.ask(id).await;
+                // Boxed, since a task takes as much as its largest step from the beginning, and one waits for each server.
+                Box::pin(fleet.ask(id)).await;
             }
         });
     }
