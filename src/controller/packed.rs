@@ -61,8 +61,6 @@ where
         let found_by = ObjectMeta {
             name: meta.name.clone(),
             namespace: meta.namespace.clone(),
-            uid: meta.uid.clone(),
-            resource_version: meta.resource_version.clone(),
             ..ObjectMeta::default()
         };
         let content = object
