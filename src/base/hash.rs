@@ -28,9 +28,9 @@ pub fn of(value: &Value) -> String {
     hex(value.to_string().as_bytes())
 }
 
-/// The first half of its bytes, for many that are kept.
+/// The first of its bytes, for many that are kept and only told from one another.
 #[must_use]
-pub fn digest(value: &Value) -> [u8; 16] {
+pub fn digest(value: &Value) -> [u8; 8] {
     let whole = Sha256::digest(value.to_string());
     std::array::from_fn(|i| whole[i])
 }

@@ -34,11 +34,12 @@ struct Doings {
 }
 
 /// Stands for a value that only has to be told from others: there are twenty of these for every stack, in three places.
-type Digest = [u8; 16];
+type Digest = [u8; 8];
 
 struct Sent {
     /// See [`place`].
     place: Digest,
+    /// See [`wanted`].
     body: Digest,
     /// See [`mark`].
     after: Digest,
@@ -66,7 +67,7 @@ impl Memory {
         let Some(sent) = sent.find(|sent| sent.place == place) else {
             return false;
         };
-        if sent.body != hash::digest(&object.body) {
+        if sent.body != wanted(object, live) {
             return false;
         }
         if live.is_some_and(|live| mark(live) == sent.after) {
@@ -83,7 +84,7 @@ impl Memory {
     pub(super) fn sent(&self, owner: &str, object: &Object, before: Option<&DynamicObject>, answer: &DynamicObject) {
         let sent = Sent {
             place: place(object),
-            body: hash::digest(&object.body),
+            body: wanted(object, Some(answer)),
             after: mark(answer),
             awaited: Some(Box::new(Awaited {
                 before: before.and_then(ResourceExt::resource_version),
@@ -160,6 +161,22 @@ fn place(object: &Object) -> Digest {
     hash::digest(&json!([object.resource.kind, object.name]))
 }
 
+/// What an object should be. The class that a claim has got is said again from then on, since it can never change: that is
+/// nothing new.
+fn wanted(object: &Object, live: Option<&DynamicObject>) -> Digest {
+    const CLASS: &str = "storageClassName";
+    let is_claim = object.resource.kind == "PersistentVolumeClaim";
+    let differs = |live: &DynamicObject| live.data["spec"][CLASS] != object.body["spec"][CLASS];
+    if !is_claim || live.is_some_and(differs) {
+        return hash::digest(&object.body);
+    }
+    let mut body = object.body.clone();
+    if let Some(spec) = body["spec"].as_object_mut() {
+        spec.remove(CLASS);
+    }
+    hash::digest(&body)
+}
+
 /// Tells a change by others: by the generation, or the version where there is none. Labels and our annotations, which all
 /// that is kept of an object has, make no new generation. The uid is part of it: an object that was deleted and made again
 /// by someone else is another one.
@@ -187,7 +204,9 @@ fn substance(live: &DynamicObject) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::mark;
+    use super::{Memory, mark};
+    use crate::base::object::{Object, Owner};
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
     use kube::core::DynamicObject;
     use serde_json::json;
 
@@ -208,6 +227,28 @@ mod tests {
         let mut other = claim("1", "1Gi", None);
         other.metadata.labels = None;
         assert_ne!(mark(&other), made);
+    }
+
+    #[test]
+    fn a_class_that_the_cluster_gave_to_a_claim_is_not_sent_back() {
+        let claim = |class: Option<&str>| -> Object {
+            let mut spec = json!({"resources": {"requests": {"storage": "1Gi"}}});
+            if let Some(class) = class {
+                spec["storageClassName"] = class.into();
+            }
+            Owner::sample().object::<PersistentVolumeClaim>("openwebui", "chat", json!({"spec": spec}))
+        };
+        let live = |class: Option<&str>| -> DynamicObject {
+            let mut live = self::claim("1", "1Gi", None);
+            live.data["spec"]["storageClassName"] = class.into();
+            live
+        };
+        let memory = Memory::default();
+        memory.sent("chat", &claim(None), None, &live(Some("fast")));
+        let is_sent = |class, has: Option<DynamicObject>| memory.is_sent("chat", &claim(class), has.as_ref());
+        assert!(is_sent(None, None), "the watch has not caught up");
+        assert!(is_sent(Some("fast"), Some(live(Some("fast")))));
+        assert!(!is_sent(Some("fast"), Some(live(None))), "a class where there is none");
     }
 
     #[test]
