@@ -93,7 +93,7 @@ impl OllamaModelStatus {
 pub(super) fn of(model: &OllamaModel, seen: &Seen<'_>, outcome: &Outcome, now: Timestamp) -> OllamaModelStatus {
     let old = model.status.clone().unwrap_or_default();
     let replicas: Vec<Replica> = seen.replicas.iter().map(|r| remembered(r, &old)).collect();
-    let replicas = &replicas[..];
+    let replicas = if is_news(&replicas, &old) { &replicas[..] } else { &[] };
     let stopped = stopped(outcome);
     let state = if stopped.is_some() {
         ModelState::Failed
@@ -172,6 +172,12 @@ fn remembered(replica: &Replica, old: &OllamaModelStatus) -> Replica {
         size: old.size,
         ..replica.clone()
     }
+}
+
+/// Servers are told of from the first answer on: one that starts has nothing to wait for, and may hold the model already.
+fn is_news(replicas: &[Replica], old: &OllamaModelStatus) -> bool {
+    let told = old.replicas.iter().flatten().next().is_some();
+    told || replicas.iter().any(|r| r.known)
 }
 
 /// Ready when every server has it; else the state that says most: failed, then pulling.
@@ -253,7 +259,7 @@ fn no_server(model: &OllamaModel) -> String {
         .map(|d| format!("of {} {}", d.kind.as_deref().unwrap_or(STACKS[0]), d.name));
     let service = target.service.map(|s| format!("behind Service {}", s.name));
     format!(
-        "no server {} is running yet",
+        "no server {} has answered yet",
         stack.or(service).unwrap_or_else(|| "of the target".into())
     )
 }
@@ -349,6 +355,19 @@ mod tests {
             .state,
             ModelState::Pending
         );
+    }
+
+    #[test]
+    fn servers_are_told_of_from_the_first_answer_on() {
+        let (mut old, asked) = (OllamaModelStatus::default(), replica(ModelState::Pending, None));
+        let unasked = Replica {
+            known: false,
+            ..asked.clone()
+        };
+        assert!(!is_news(&[unasked.clone(), unasked.clone()], &old));
+        assert!(is_news(&[unasked.clone(), asked], &old));
+        old.replicas = Some(vec![ReplicaStatus::default()]);
+        assert!(is_news(&[unasked], &old), "after a restart nothing is taken back");
     }
 
     #[test]
