@@ -31,11 +31,13 @@ COPY llm-operator /llm-operator
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-# An explicit target keeps crt-static from the build scripts and macros, which cannot be static.
+# An explicit target keeps crt-static from the build scripts and macros, which cannot be static. Packed relocations need a
+# glibc of 2.36 or later, as of Debian 12: with an older one the last line fails.
 RUN --mount=type=cache,target=/src/target \
     target="$(rustc -vV | sed -n 's/^host: //p')" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package llm-operator --target "$target" \
-    && cp "target/$target/dist/llm-operator" /llm-operator
+    && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --locked --profile dist --package llm-operator --target "$target" \
+    && cp "target/$target/dist/llm-operator" /llm-operator \
+    && /llm-operator --version
 
 FROM base
 COPY --from=build /llm-operator /llm-operator
