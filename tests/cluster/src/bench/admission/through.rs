@@ -27,7 +27,7 @@ pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> 
     for (name, labels, _) in NAMESPACES {
         bed.namespace(name, labels).await?;
     }
-    let _bare = Bare::start(bed).await?;
+    let _bare = Bare::start(bed, &filled(bed).await?).await?;
     let columns = ["*p50 ms", "p90 ms", "*p99 ms", "p99.9 ms", "created /s"];
     let mut table = Table::new("Objects created through the API server", "clients, webhooks", &columns);
     for (clients, turn) in [(1, 100), (8, 50)] {
@@ -79,22 +79,38 @@ pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> 
             ));
         }
     }
-    filled_where_admitted(bed).await?;
+    are_filled_where_admitted(bed).await?;
     Ok(vec![table, older(), own_mean(bed).await?])
 }
 
+/// The spec that the operator makes of that of each object.
+async fn filled(bed: &Bed) -> Result<Value> {
+    let (namespace, ..) = NAMESPACES[0];
+    let object = object("filled").to_string();
+    bed.cluster
+        .kubectl_with(&["create", "-n", namespace, "-f", "-"], &object)
+        .await?;
+    spec(bed, namespace).await
+}
+
 /// That what was compared is what it is called.
-async fn filled_where_admitted(bed: &Bed) -> Result<()> {
-    for (namespace, filled) in [("with", true), ("bare", false), ("without", false)] {
-        let path = format!("/apis/llm.geeper.io/v1alpha1/namespaces/{namespace}/lmdeployments?limit=1");
-        let found: Value = serde_json::from_str(&bed.cluster.kubectl(&["get", "--raw", &path]).await?)?;
-        let spec = &found["items"][0]["spec"];
+async fn are_filled_where_admitted(bed: &Bed) -> Result<()> {
+    for (namespace, _, what) in NAMESPACES {
+        let spec = spec(bed, namespace).await?;
+        let is_filled = !spec["ollama"]["drainSeconds"].is_null();
         ensure!(
-            spec["ollama"]["drainSeconds"].is_null() != filled,
+            is_filled == (what != "none"),
             "an object of {namespace} has the spec {spec}"
         );
     }
     Ok(())
+}
+
+/// That of the first object of a namespace.
+async fn spec(bed: &Bed, namespace: &str) -> Result<Value> {
+    let path = format!("/apis/llm.geeper.io/v1alpha1/namespaces/{namespace}/lmdeployments?limit=1");
+    let mut found: Value = serde_json::from_str(&bed.cluster.kubectl(&["get", "--raw", &path]).await?)?;
+    Ok(found["items"][0]["spec"].take())
 }
 
 /// What the older operator needed for the same.
