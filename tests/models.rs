@@ -7,6 +7,8 @@ mod live;
 mod derived;
 #[path = "models/ends.rs"]
 mod ends;
+#[path = "models/fake.rs"]
+mod fake;
 #[path = "models/faults.rs"]
 mod faults;
 #[path = "models/figures.rs"]

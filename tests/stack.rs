@@ -9,6 +9,8 @@ mod life;
 mod models;
 #[path = "stack/storage.rs"]
 mod storage;
+#[path = "stack/surroundings.rs"]
+mod surroundings;
 #[path = "stack/tabby.rs"]
 mod tabby;
 #[path = "stack/trouble.rs"]
@@ -99,7 +101,7 @@ fn main() -> ExitCode {
         .test(
             "secrets_of_the_wrong_shape_are_told_of",
             Kind::Node,
-            trouble::secrets_of_the_wrong_shape_are_told_of,
+            surroundings::secrets_of_the_wrong_shape_are_told_of,
         )
         .test(
             "claims_that_are_not_bound_are_told_of",
@@ -114,7 +116,7 @@ fn main() -> ExitCode {
         .test(
             "a_node_that_is_gone_is_told_of",
             Kind::Node,
-            trouble::a_node_that_is_gone_is_told_of,
+            surroundings::a_node_that_is_gone_is_told_of,
         );
     suite.run()
 }

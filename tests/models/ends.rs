@@ -1,8 +1,8 @@
 //! Objects that go: what they began ends with them, and nothing holds them for ever.
 
+use super::fake::{Fake, Ways};
 use super::live::stage::Stage;
 use super::place::{OPERATOR, SOON, add, apply, event, moving, on_chat, parts, ready, stack, tags};
-use super::targets::{Fake, Ways};
 use anyhow::{Result, ensure};
 use cluster::test::until;
 use serde_json::json;

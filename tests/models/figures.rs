@@ -1,9 +1,9 @@
 //! What models cost: writes of status, requests at rest, memory of the operator.
 
+use super::fake::{Fake, Ways};
 use super::live::operator::{NAMESPACE, USER};
 use super::live::stage::Stage;
 use super::place::{OPERATOR, add, leader, ready, stack};
-use super::targets::{Fake, Ways};
 use anyhow::{Context, Result, ensure};
 use cluster::test::until;
 use futures::future::try_join_all;
