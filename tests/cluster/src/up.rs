@@ -102,13 +102,13 @@ async fn start(state: &State, lock: &Lock, options: &Options) -> Result<()> {
     } else {
         options.kwok_nodes
     };
+    waiting.for_default_account().await?;
     if nodes > 0 {
         add_kwok_nodes(state, kind, nodes).await?;
     }
     waiting
         .for_nodes(if kind == Kind::Node { nodes + 1 } else { nodes })
         .await?;
-    waiting.for_default_account().await?;
     fs::write(state.path(READY), "")?;
     progress(begin, &format!("cluster {:?} is up", state.name()));
     Ok(())

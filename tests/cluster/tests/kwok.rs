@@ -2,6 +2,7 @@
 
 mod web;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
@@ -94,7 +95,9 @@ async fn a_test_answers_for_a_played_pod() -> Result<()> {
     let addresses = namespace
         .kubectl(&["get", "pods", "-o", "jsonpath={.items[*].status.podIP}"])
         .await?;
-    for address in addresses.split(' ') {
+    let addresses: BTreeSet<&str> = addresses.split(' ').collect();
+    assert_eq!(addresses.len(), 2, "each pod has its own: {addresses:?}");
+    for address in addresses {
         let listener = cluster
             .listen_on(SocketAddr::new(address.parse::<IpAddr>()?, 8080))
             .await?;
