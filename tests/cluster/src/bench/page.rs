@@ -18,8 +18,8 @@ included, share its cores.
 const GOALS: &str = "
 ## Goals
 
-Each is an upper bound, out of the [design](design.md) or set by what the older Go operator (geeper-io/llm-operator 0a00abb) needs on
-the same kind of test bed. A goal that is missed stays here.
+Each is an upper bound: a budget of the [design](design.md), an aim beyond it, or a part of what the older Go operator
+(geeper-io/llm-operator 0a00abb) needs on the same kind of test bed. A goal that is missed stays here.
 
 | what | goal | here | of the goal | older operator | of the older |
 |---|---|---|---|---|---|

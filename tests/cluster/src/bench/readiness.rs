@@ -41,7 +41,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
 /// The image is the program and nothing else: its Dockerfile begins with `scratch`.
 fn size(bench: &Bench, goals: &mut Vec<Goal>) -> Result<Table> {
     let mib = count(fs::metadata(&bench.program)?.len()) / f64::from(1 << 20);
-    goals.push(Goal::new("image", "MiB", mib, 12.0, None));
+    for (what, most) in [("image, budget", 20.0), ("image, aim", 12.0)] {
+        goals.push(Goal::new(what, "MiB", mib, most, None));
+    }
     let mut table = Table::new("Size of the program, which is all of the image", "file", &["*MiB"]);
     table.row("llm-operator", [mib]);
     Ok(table)

@@ -14,6 +14,8 @@ use crate::bench::{Bench, milliseconds};
 /// What the two webhooks of the older operator added, in milliseconds: 4.0 - 1.9 and 12.4 - 8.1.
 const OLDER_P50: f64 = 2.1;
 const OLDER_P99: f64 = 4.3;
+/// What the design allows them to add, in milliseconds.
+const BUDGET_P99: f64 = 10.0;
 
 /// Namespaces, the labels that choose their webhooks, and what these are called.
 const NAMESPACES: [(&str, &[&str], &str); 3] = [
@@ -63,20 +65,13 @@ pub(super) async fn through(bed: &Bed, bench: &Bench, goals: &mut Vec<Goal>) -> 
         let (p50, p99) = added(with);
         table.row(format!("{clients}, added"), [p50, f64::NAN, p99]);
         if clients == 1 {
-            goals.push(Goal::new(
-                "admission adds to a create, p50",
-                "ms",
-                p50,
-                OLDER_P50 / 2.0,
-                Some(OLDER_P50),
-            ));
-            goals.push(Goal::new(
-                "admission adds to a create, p99",
-                "ms",
-                p99,
-                OLDER_P99 / 2.0,
-                Some(OLDER_P99),
-            ));
+            for (what, value, most, older) in [
+                ("admission adds to a create, p50", p50, OLDER_P50 / 2.0, Some(OLDER_P50)),
+                ("admission adds to a create, p99, budget", p99, BUDGET_P99, None),
+                ("admission adds to a create, p99", p99, OLDER_P99 / 2.0, Some(OLDER_P99)),
+            ] {
+                goals.push(Goal::new(what, "ms", value, most, older));
+            }
         }
     }
     are_filled_where_admitted(bed).await?;

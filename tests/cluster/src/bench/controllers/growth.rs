@@ -8,8 +8,11 @@ use crate::bench::record::{Goal, Table};
 /// The step at which the older operator was measured, and the one of the design's budget.
 const OLDER_STEP: usize = 300;
 const BUDGET_STEP: usize = 500;
-/// MiB with as many as the budget says.
-const BUDGET: f64 = 16.0;
+/// MiB at that step: the budget, and what is aimed at beyond it.
+const MEMORY: [(&str, f64); 2] = [
+    ("memory with 500 stacks, budget", 24.0),
+    ("memory with 500 stacks, aim", 16.0),
+];
 /// Writes a stack and MiB of the older operator.
 const OLDER_WRITES: f64 = 67.0;
 const OLDER_MEMORY: f64 = 90.0;
@@ -56,13 +59,7 @@ pub fn judge(steps: &[Step], goals: &mut Vec<Goal>) {
             ));
         }
         if step.stacks == BUDGET_STEP {
-            goals.push(Goal::new(
-                "memory with 500 stacks",
-                "MiB",
-                step.memory.now,
-                BUDGET,
-                None,
-            ));
+            goals.extend(MEMORY.map(|(what, most)| Goal::new(what, "MiB", step.memory.now, most, None)));
         }
     }
 }
