@@ -64,9 +64,21 @@ pub async fn the_leader_freezes() -> Result<()> {
     scene
         .during("leader frozen", what, Bound::Told, async || {
             let leader = scene.leader().await?;
+            let renewed = scene.lease().await?["renewTime"].clone();
             scene.signal(&leader, "STOP").await?;
             sleep(lasting(20, 60)).await;
-            scene.signal(&leader, "CONT").await
+            scene.signal(&leader, "CONT").await?;
+            until("it has ended, or leads on", LIMIT, async || {
+                let pod = scene.system.get("Pod", name(&leader)).await?;
+                let [before, now] = [&leader, &pod].map(|p| &p["status"]["containerStatuses"][0]);
+                let ended = now["state"]["running"].is_null() || now["restartCount"] != before["restartCount"];
+                let lease = scene.lease().await?;
+                let holder = lease["holderIdentity"].as_str().unwrap_or_default();
+                let leads = holder.starts_with(name(&leader)) && lease["renewTime"] != renewed;
+                ensure!(ended || leads, "{now}");
+                Ok(Some(()))
+            })
+            .await
         })
         .await
 }

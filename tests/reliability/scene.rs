@@ -89,10 +89,16 @@ impl Scene {
         Ok(pods)
     }
 
+    /// What the Lease says.
+    pub async fn lease(&self) -> Result<Value> {
+        let mut lease = self.system.get("Lease", "llm-operator-leader").await?;
+        Ok(lease["spec"].take())
+    }
+
     /// The pod that holds the Lease.
     pub async fn leader(&self) -> Result<Value> {
-        let lease = self.system.get("Lease", "llm-operator-leader").await?;
-        let holder = lease["spec"]["holderIdentity"].as_str().context("nobody leads")?;
+        let lease = self.lease().await?;
+        let holder = lease["holderIdentity"].as_str().context("nobody leads")?;
         let pods = self.pods().await?;
         let pod = pods.into_iter().find(|pod| holder.starts_with(name(pod)));
         pod.with_context(|| format!("the leader {holder} is no pod"))
