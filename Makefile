@@ -46,7 +46,7 @@ OWN_CLUSTER = $(if $(call given,KUBECONFIG),--kubeconfig '$(call given,KUBECONFI
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test soak build run generate manifests lint chart-test bench clean tools \
-	install uninstall deploy undeploy docker-build docker-push dist reproducible release root programs test-programs
+	install uninstall deploy undeploy docker-build docker-push dist reproducible advisories release root programs test-programs
 
 ##@ First steps
 
@@ -179,7 +179,16 @@ reproducible: ## Build it twice, from clones in two folders, and compare (15 min
 	sha256sum "$$work/one.program" "$$work/deeper.program" && cmp "$$work/one.program" "$$work/deeper.program" && \
 	echo "both clones made the same bytes"
 
-release: dist programs $(CYCLONEDX) ## Put together what a release consists of, in release/: program, chart, SBOM, checksums
+ADVISORIES = https://github.com/rustsec/advisory-db
+
+advisories: $(CARGO_DENY) ## Look for the crates in the list of known vulnerabilities, where it can be reached
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then \
+		$(CARGO_DENY) --workspace check --hide-inclusion-graph -D warnings advisories; \
+	else \
+		echo "advisories: skipped, since $(ADVISORIES) cannot be reached"; \
+	fi
+
+release: advisories dist programs $(CYCLONEDX) ## Put together what a release consists of, in release/: program, chart, SBOM, checksums
 	@rm -rf release && mkdir release
 	cp $(SHIPPED) release/llm-operator-$(VERSION)-linux-$(shell uname -m)
 	"$$($(CLUSTER) tools --path helm4)" package charts/llm-operator --destination release
