@@ -7,26 +7,13 @@ mod book;
 #[path = "pki/certificates.rs"]
 mod certificates;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use llm_operator::pki::book::{Authority, Book, Terms};
-use llm_operator::pki::configuration::Configuration;
 use llm_operator::pki::plan::Stored;
+use llm_operator::pki::secret;
 use llm_operator::pki::x509::{self, Service};
-use llm_operator::pki::{Serving, dial, secret};
-use llm_operator::server::{Limits, Port};
-use llm_operator::webhook::tls;
-use prometheus_client::metrics::counter::Counter;
-use proptest::prelude::*;
-use serde_json::json;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 fn service() -> Service {
     Service {

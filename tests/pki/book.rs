@@ -1,6 +1,8 @@
 //! What is written into the Secret of the authority, and what is read back from one that somebody has changed.
 
 use super::*;
+use jiff::SignedDuration;
+use proptest::prelude::*;
 
 #[test]
 fn a_book_reads_back_as_it_was_written_at_every_stage() {

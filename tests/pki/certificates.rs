@@ -1,6 +1,20 @@
 //! What verifies against what, what the API server is told to trust, and what is served.
 
 use super::*;
+use jiff::SignedDuration;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use llm_operator::pki::configuration::Configuration;
+use llm_operator::pki::{Serving, dial};
+use llm_operator::server::{Limits, Port};
+use llm_operator::webhook::tls;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::json;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 #[test]
 fn a_leaf_verifies_under_its_own_authority_name_and_time_only() {
