@@ -140,8 +140,8 @@ pub async fn bench(name: &str, options: Options) -> Result<()> {
         stacks: options.stacks,
         short: options.short,
     };
-    let mut run = Run::read(&root().join(RUN))?;
-    let previous = taken::committed(RUN)?;
+    let (mut run, mut previous) = (Run::read(&root().join(RUN))?, Run::read(&root().join(PREVIOUS))?);
+    let committed = taken::committed(RUN)?;
     for part in Part::ALL {
         if !options.only.is_empty() && !options.only.contains(&part) {
             continue;
@@ -155,6 +155,7 @@ pub async fn bench(name: &str, options: Options) -> Result<()> {
         let (goals, tables) = measure(&bench, part).await.with_context(|| part.title())?;
         let section = Section { taken, goals, tables };
         run.sections.insert(part.name().to_owned(), section);
+        previous.copy(part.name(), &committed);
         if bench.short {
             println!("{}", page::page(&run, &previous));
         } else {

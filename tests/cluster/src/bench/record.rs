@@ -163,6 +163,15 @@ impl Run {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Has a section as `other` has it; the others stay, so that a part that is measured again is compared with what was
+    /// committed of it, and a part that is not with what it was compared with before.
+    pub fn copy(&mut self, section: &str, other: &Self) {
+        self.sections.remove(section);
+        let there = other.sections.get(section);
+        self.sections
+            .extend(there.map(|there| (section.to_owned(), there.clone())));
+    }
+
     /// A figure, by the names of its section, table, row and column.
     #[must_use]
     pub fn figure(&self, section: &str, table: &str, row: &str, column: &str) -> Option<f64> {
@@ -170,5 +179,34 @@ impl Run {
         let at = table.columns.iter().position(|c| c.name == column)?;
         let row = table.rows.iter().find(|r| r.name == row)?;
         *row.cells.get(at)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sections: &[(&str, &str)]) -> Run {
+        let section = |at: &str| Section {
+            taken: Taken {
+                at: at.into(),
+                ..Taken::default()
+            },
+            goals: vec![],
+            tables: vec![],
+        };
+        let sections = sections.iter().map(|(name, at)| ((*name).to_owned(), section(at)));
+        Run {
+            sections: sections.collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_measured_again_is_compared_as_before() {
+        let mut previous = run(&[("fleet", "first"), ("functions", "first")]);
+        previous.copy("functions", &run(&[("fleet", "second"), ("functions", "second")]));
+        assert_eq!(previous, run(&[("fleet", "first"), ("functions", "second")]));
+        previous.copy("fleet", &run(&[]));
+        assert_eq!(previous, run(&[("functions", "second")]));
     }
 }
