@@ -37,6 +37,7 @@ CLUSTER = $(PROGRAMS)/cluster
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-operator
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CHECK_CRATES = $(CARGO_DENY) --workspace check --hide-inclusion-graph -D warnings
 CYCLONEDX_VERSION := 0.5.9
 CYCLONEDX := $(CACHE)/cargo/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 
@@ -84,7 +85,7 @@ lint: ## Check format, lints, licences and the chart
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@$(MAKE) --no-print-directory $(CARGO_DENY)
-	$(CARGO_DENY) --workspace check --hide-inclusion-graph -D warnings bans licenses sources
+	$(CHECK_CRATES) bans licenses sources
 	@$(MAKE) --no-print-directory test-programs
 	"$$($(CLUSTER) tools --path helm4)" lint --strict --quiet charts/llm-operator
 
@@ -183,7 +184,7 @@ ADVISORIES = https://github.com/rustsec/advisory-db
 
 advisories: $(CARGO_DENY) ## Look for the crates in the list of known vulnerabilities, where it can be reached
 	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then \
-		$(CARGO_DENY) --workspace check --hide-inclusion-graph -D warnings advisories; \
+		$(CHECK_CRATES) advisories; \
 	else \
 		echo "advisories: skipped, since $(ADVISORIES) cannot be reached"; \
 	fi

@@ -166,10 +166,10 @@ impl Run {
     /// Has a section as `other` has it; the others stay, so that a part that is measured again is compared with what was
     /// committed of it, and a part that is not with what it was compared with before.
     pub fn copy(&mut self, section: &str, other: &Self) {
-        self.sections.remove(section);
-        let there = other.sections.get(section);
-        self.sections
-            .extend(there.map(|there| (section.to_owned(), there.clone())));
+        match other.sections.get(section) {
+            Some(there) => self.sections.insert(section.to_owned(), there.clone()),
+            None => self.sections.remove(section),
+        };
     }
 
     /// A figure, by the names of its section, table, row and column.

@@ -40,7 +40,7 @@ pub(super) fn empty(pod: &str) -> Server {
     server(pod, Inventory::Known(None, None))
 }
 
-pub(super) fn held(digest: &str, modified: &str) -> Held {
+fn held(digest: &str, modified: &str) -> Held {
     Held {
         name: "tiny:latest".into(),
         digest: digest.into(),
